@@ -1,0 +1,185 @@
+"""The schema of ``applications[].args`` in a Serve configuration file; unknown keys are refused.
+
+Every value that a deployment needs comes from here or, for secrets and facts of the machine,
+from `configs.settings`. Sizes are in bytes, times in seconds.
+"""
+
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+MIB = 1024 * 1024
+
+
+class Config(BaseModel):
+    """Base of all sections: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+
+class FolderSource(Config):
+    """Weights in a local folder (or a single file)."""
+
+    folder: str
+    """Relative paths lie under ``AI_SERVER_DATA``; ``~`` is the home folder."""
+
+
+class PackageSource(Config):
+    """Weights that an installed Python package carries."""
+
+    package: str
+    """Import name of the package."""
+    path: str = ""
+    """Folder or file inside the package."""
+    join: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """File name -> its parts in order, each as ``import_name/path``; for weights that are split over packages."""
+
+
+class HubSource(Config):
+    """Weights in a Hugging Face repository; fetched only where the profile allows downloads."""
+
+    hub: str
+    revision: str
+    """A commit, tag or branch; pin a commit for reproducible deployments."""
+    files: tuple[str, ...] = ()
+    """Glob patterns of the files to fetch; empty fetches all."""
+
+
+def _source_kind(value: Any) -> str | None:
+    keys = value if isinstance(value, dict) else vars(value)
+    return next((kind for kind in ("folder", "package", "hub") if kind in keys), None)
+
+
+ModelSource = Annotated[
+    Annotated[FolderSource, Tag("folder")]
+    | Annotated[PackageSource, Tag("package")]
+    | Annotated[HubSource, Tag("hub")],
+    Discriminator(
+        _source_kind,
+        custom_error_type="source_kind",
+        custom_error_message="a source has one of the keys 'folder', 'package' or 'hub'",
+    ),
+]
+
+
+class Resources(Config):
+    """What one replica reserves in the cluster, and how much work it takes at once."""
+
+    num_cpus: float = Field(default=1.0, ge=0)
+    num_gpus: float = Field(default=0.0, ge=0)
+    """A fraction shares one GPU between replicas (memory is not isolated)."""
+    threads: int | None = Field(default=None, ge=1, le=256)
+    """Engine threads of one run; None: every core of the node for GPU-less models, 1 with a GPU."""
+    concurrency: int = Field(default=1, ge=1, le=64)
+    """Runs at once in one replica; more than 1 only for pipelines that say they are thread-safe."""
+
+
+class Autoscaling(Config):
+    """How many replicas; ``min_replicas: 0`` sleeps when idle and wakes with the first request."""
+
+    min_replicas: int = Field(default=1, ge=0)
+    max_replicas: int = Field(default=1, ge=1)
+    target_ongoing_requests: float = Field(default=2.0, gt=0)
+    upscale_delay_s: float = Field(default=5.0, ge=0)
+    downscale_delay_s: float = Field(default=120.0, ge=0)
+    downscale_to_zero_delay_s: float = Field(default=600.0, ge=0)
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "Autoscaling":
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas must not be above max_replicas")
+        return self
+
+
+class ModelConfig(Config):
+    """One model: what it is called, what it does, which code runs it and where its weights lie."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    tasks: tuple[str, ...] = Field(min_length=1)
+    pipeline: str = Field(pattern=r"^[\w.]+:\w+$")
+    """Dotted path of the pipeline class: ``pipelines.whisper:WhisperPipeline``."""
+    source: tuple[ModelSource, ...] = ()
+    """Places where the weights may lie; the first hit wins. Empty: the engine carries its weights itself."""
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """File name -> hex digest, checked before the first load."""
+    aliases: tuple[str, ...] = ()
+    """Further names under which clients may ask for it, e.g. OpenAI's ``whisper-1`` or ``alloy``."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the pipeline, which validates them."""
+    resources: Resources = Resources()
+    autoscaling: Autoscaling = Autoscaling()
+
+    @field_validator("sha256")
+    @classmethod
+    def _digests_are_hex(cls, digests: dict[str, str]) -> dict[str, str]:
+        for name, digest in digests.items():
+            if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+                raise ValueError(f"{name}: a sha256 is 64 lower-case hex digits")
+        return digests
+
+
+class TransformsConfig(Config):
+    """The deployment that runs the media operations without a model."""
+
+    enabled: bool = True
+    resources: Resources = Resources(num_cpus=1.0, concurrency=2)
+    autoscaling: Autoscaling = Autoscaling()
+
+
+class IngressConfig(Config):
+    """The HTTP front."""
+
+    num_replicas: int = Field(default=1, ge=1)
+    num_cpus: float = Field(default=0.2, ge=0)
+    max_ongoing_requests: int = Field(default=500, ge=1)
+    public_url: str | None = None
+    """Prefix of result URLs; None takes the address that the client used."""
+    access_log: bool = True
+
+
+class LimitsConfig(Config):
+    """What a request may weigh."""
+
+    upload_bytes: int = Field(default=500 * MIB, ge=1)
+    """One request's body, all files together."""
+    json_bytes: int = Field(default=1 * MIB, ge=1)
+    """A body without files, or one text field of a form."""
+    image_pixels: int = Field(default=100_000_000, ge=1)
+    """Width x height x frames of a decoded picture."""
+    queued_requests: int = Field(default=100, ge=1)
+    """Requests that may wait for one model in each ingress replica; above it the answer is 429."""
+
+
+class TimeoutsConfig(Config):
+    """How long things may take."""
+
+    request_s: float = Field(default=60.0, gt=0)
+    """A synchronous call; streams end later, but must begin within it."""
+    stall_s: float = Field(default=300.0, gt=0)
+    """A run that shows no progress for so long marks its replica as unhealthy; Serve then replaces it."""
+    shutdown_s: float = Field(default=120.0, gt=0)
+    """How long a replica that must go may finish its runs."""
+
+
+class ServerConfig(Config):
+    """The whole application."""
+
+    profile: Literal["cpu", "single-gpu", "multi-node"] | str = "cpu"
+    """A name for people; it shows in the banner and in /ready."""
+    models: tuple[ModelConfig, ...] = ()
+    """In order of preference: the first that solves a task is its default."""
+    allow_downloads: bool = False
+    """Whether ``hub`` sources may be fetched over the network."""
+    transforms: TransformsConfig = TransformsConfig()
+    ingress: IngressConfig = IngressConfig()
+    limits: LimitsConfig = LimitsConfig()
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+
+    @field_validator("models")
+    @classmethod
+    def _names_are_unique(cls, models: tuple[ModelConfig, ...]) -> tuple[ModelConfig, ...]:
+        names = Counter(name for model in models for name in (model.id, *model.aliases))
+        if twice := sorted(name for name, count in names.items() if count > 1):
+            raise ValueError(f"each id and alias may be used once; used more often: {', '.join(twice)}")
+        return models

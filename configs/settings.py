@@ -1,0 +1,44 @@
+"""Facts of the machine and secrets, from the environment only."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """What the environment says; made once by whoever starts a process, then passed on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_dir: Path
+    """Artifacts, assembled weights and the API key lie here (``AI_SERVER_DATA``)."""
+    url: str
+    """Where clients, `try` and `bench` find the server (``AI_SERVER_URL``)."""
+    api_key: str | None
+    """The key that they send (``AI_SERVER_API_KEY``); None reads the file in `data_dir`."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the environment; relative folders are taken from the current one."""
+        return cls(
+            data_dir=Path(environ.get("AI_SERVER_DATA", "data")).expanduser().absolute(),
+            url=environ.get("AI_SERVER_URL", "http://127.0.0.1:8000").rstrip("/"),
+            api_key=environ.get("AI_SERVER_API_KEY"),
+        )
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Where the local artifact store keeps its files."""
+        return self.data_dir / "artifacts"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where assembled and downloaded weights lie."""
+        return self.data_dir / "models"
+
+    @property
+    def api_key_file(self) -> Path:
+        """The file that holds the admin key."""
+        return self.data_dir / "api-key"

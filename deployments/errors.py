@@ -1,0 +1,161 @@
+"""The one table from an error's class to the HTTP answer; `routers` put it into the caller's wire format.
+
+    ApiError
+    ├── BadRequest               400  names the field and the fix
+    ├── Unauthorized             401
+    ├── NotFound                 404
+    │   ├── ModelNotFound        404  lists the models that exist
+    │   └── TaskNotServed        405  as AI Server answers where nobody serves a task
+    ├── BodyTooLarge             413
+    ├── RangeNotSatisfiable      416
+    ├── Busy                     429  with Retry-After
+    ├── ModelUnavailable         503  names the remedy
+    ├── ReplicaLost              503
+    └── RunTimedOut              504
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from cluster.artifacts.store import ArtifactNotFound, StoreFull
+from pipelines.errors import (
+    Cancelled,
+    EngineError,
+    InputTooLarge,
+    InvalidInput,
+    ModelLoadError,
+    UnsupportedMedia,
+)
+
+
+class ApiError(Exception):
+    """Base of what the HTTP layer raises itself."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        """Keep the message for people and the request's field (as on the wire) that it is about."""
+        super().__init__(message, field)
+        self.message = message
+        self.field = field
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BadRequest(ApiError):
+    """The request cannot be read or is not complete."""
+
+    def __init__(self, message: str, field: str | None = None, code: str = "ArgumentException") -> None:
+        """Keep AI Server's name for the fault too: ``NotEmpty``, ``ArgumentNullException`` …."""
+        super().__init__(message, field)
+        self.args = (message, field, code)
+        self.code = code
+
+
+class Unauthorized(ApiError):
+    """No API key, or not a valid one."""
+
+
+class NotFound(ApiError):
+    """There is nothing under this address."""
+
+
+class ModelNotFound(NotFound):
+    """No model of this name solves the task."""
+
+    def __init__(self, model: str, task: str, existing: tuple[str, ...]) -> None:
+        """List what exists, so that the caller can choose."""
+        super().__init__(
+            f"Model {model} not found for {task}. Available: {', '.join(existing)}", "model"
+        )
+        self.args = (model, task, existing)
+
+
+class TaskNotServed(NotFound):
+    """Nobody is configured to do this."""
+
+    def __init__(self, task: str) -> None:
+        """Name the task and the remedy."""
+        super().__init__(
+            f"No model is configured for {task}. Add one to the models of the server's configuration."
+        )
+        self.args = (task,)
+
+
+class BodyTooLarge(ApiError):
+    """The body is over the cap."""
+
+
+class RangeNotSatisfiable(ApiError):
+    """The requested bytes lie outside the file."""
+
+
+class Busy(ApiError):
+    """Too many requests wait for this model."""
+
+
+class ModelUnavailable(ApiError):
+    """The model is configured but could not be loaded."""
+
+
+class ReplicaLost(ApiError):
+    """The process that did the work died."""
+
+
+class RunTimedOut(ApiError):
+    """A synchronous call took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error on its way out: everything that the wire formats need."""
+
+    status: HTTPStatus
+    code: str
+    """AI Server's ``errorCode``."""
+    message: str
+    field: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_RETRY = {"Retry-After": "2"}
+
+_TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] = (
+    # The most specific class of a family stands first.
+    (Unauthorized, HTTPStatus.UNAUTHORIZED, "Unauthorized", {"WWW-Authenticate": "Bearer"}),
+    (TaskNotServed, HTTPStatus.METHOD_NOT_ALLOWED, "NotSupportedException", {}),
+    (NotFound, HTTPStatus.NOT_FOUND, "NotFound", {}),
+    (ArtifactNotFound, HTTPStatus.NOT_FOUND, "NotFound", {}),
+    (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", {}),
+    (RangeNotSatisfiable, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "RangeNotSatisfiable", {}),
+    (BadRequest, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
+    (Busy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
+    (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", {}),
+    (ReplicaLost, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", _RETRY),
+    (RunTimedOut, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", {}),
+    (UnsupportedMedia, HTTPStatus.BAD_REQUEST, "UnsupportedMedia", {}),
+    (InputTooLarge, HTTPStatus.BAD_REQUEST, "InputTooLarge", {}),
+    (InvalidInput, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
+    (ModelLoadError, HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", {}),
+    (Cancelled, HTTPStatus.SERVICE_UNAVAILABLE, "OperationCanceledException", _RETRY),
+    (EngineError, HTTPStatus.INTERNAL_SERVER_ERROR, "EngineError", {}),
+    (StoreFull, HTTPStatus.INSUFFICIENT_STORAGE, "InsufficientStorage", {}),
+)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Look an error up; what is not in the table is our fault: 500, and its text stays in the log."""
+    for kind, status, code, headers in _TABLE:
+        if isinstance(error, kind):
+            return Problem(
+                status=status,
+                code=getattr(error, "code", code),
+                message=str(error),
+                field=getattr(error, "field", None),
+                headers=headers,
+            )
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "InternalServerError",
+        "The server failed on this request; its log has the reason under the X-Request-Id of this answer.",
+    )

@@ -1,0 +1,68 @@
+"""The routing table: (task, model name) to the backend that does the work."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from configs.schema import ModelConfig
+from deployments.errors import ModelNotFound, TaskNotServed
+from deployments.runs import RunInfo
+from pipelines.tasks.base import TaskRequest, TaskResult
+
+ResultT = TypeVar("ResultT", bound=TaskResult)
+
+
+class Backend(Protocol):
+    """Whatever can do tasks: a deployment's handle, a provider, or a fake in a test."""
+
+    async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
+        """Do the work and give its result."""
+
+    def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncIterator[Any]:
+        """Do the work and give its events one by one."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One model as the routing table knows it."""
+
+    id: str
+    tasks: tuple[str, ...]
+    backend: Backend
+    aliases: tuple[str, ...] = ()
+    provider: str = "ai-server"
+    """Who serves it, as ``results[].provider`` names it."""
+
+    @classmethod
+    def of(cls, model: ModelConfig, backend: Backend) -> "Route":
+        """Make the route of a configured model."""
+        return cls(id=model.id, tasks=model.tasks, aliases=model.aliases, backend=backend)
+
+
+class Gateway:
+    """Finds the backend for a task. Routes are in order of preference: the first is the default."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        """Take the routes of the models, and one for the transforms if they are on."""
+        self.routes = tuple(routes)
+
+    def resolve(self, task: str, model: str | None = None) -> Route:
+        """Find who solves `task` under the name `model`, or the task's default where it is empty.
+
+        A name is an id or an alias, without regard to case; the task's own name asks for the
+        default, as AI Server's clients do (``speech-to-text``).
+
+        Raises:
+            TaskNotServed: no configured model solves this task.
+            ModelNotFound: none that solves it has this name; the error lists those that there are.
+        """
+        candidates = [route for route in self.routes if task in route.tasks]
+        if not candidates:
+            raise TaskNotServed(task)
+        if not model or model.lower() == task:
+            return candidates[0]
+        wanted = model.lower()
+        for route in candidates:
+            if wanted in (name.lower() for name in (route.id, *route.aliases)):
+                return route
+        raise ModelNotFound(model, task, tuple(route.id for route in candidates))

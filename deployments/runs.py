@@ -1,0 +1,42 @@
+"""The records that travel between the ingress and the replicas beside a task's own request and result."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cluster.gate import Priority
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """For whom a run is done."""
+
+    request_id: str
+    owner: str
+    """Id of the API key; names the folder of its results."""
+    priority: int = Priority.SYNCHRONOUS
+
+
+class ModelState(StrEnum):
+    """What a model can do at the moment."""
+
+    READY = "ready"
+    LOADING = "loading"
+    SLEEPING = "sleeping"
+    """Scaled to zero; the first request wakes it."""
+    UNAVAILABLE = "unavailable"
+    """It could not be loaded; the detail names the remedy."""
+    STALLED = "stalled"
+    """A run shows no progress, or the replica does not answer."""
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """The state of one model, as /ready shows it."""
+
+    id: str
+    state: ModelState
+    tasks: tuple[str, ...]
+    detail: str = ""
+    replicas: int = 0
+    running: int = 0
+    waiting: int = 0

@@ -1,0 +1,60 @@
+"""What can go wrong while input becomes output; the class says who must act.
+
+    PipelineError
+    ├── InvalidInput          the caller: names the field and the fix
+    │   ├── UnsupportedMedia  the caller: the file is not what the task takes, or is damaged
+    │   └── InputTooLarge     the caller: over a limit that the message names
+    ├── Cancelled             nobody: the run was asked to stop
+    ├── ModelLoadError        the operator: the message names the remedy
+    │   ├── SourceNotFound    the operator: no listed source has the weights
+    │   └── ChecksumMismatch  the operator: the weights are not the ones that the configuration names
+    └── EngineError           us: the engine failed on input that was fine
+
+Every class takes its arguments positionally into ``args``, so that it survives the pickling
+between Ray processes.
+"""
+
+
+class PipelineError(Exception):
+    """Base of everything that a pipeline raises on purpose."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        """Keep the message for people and the request's field (snake_case) that it is about."""
+        super().__init__(message, field)
+        self.message = message
+        self.field = field
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidInput(PipelineError):
+    """The request cannot be done as it was asked."""
+
+
+class UnsupportedMedia(InvalidInput):
+    """The file is of another kind than the task takes, or is damaged."""
+
+
+class InputTooLarge(InvalidInput):
+    """The input is over a limit."""
+
+
+class Cancelled(PipelineError):
+    """The run was asked to stop and did."""
+
+
+class ModelLoadError(PipelineError):
+    """The model cannot be served until the operator acts."""
+
+
+class SourceNotFound(ModelLoadError):
+    """None of the listed sources has the weights."""
+
+
+class ChecksumMismatch(ModelLoadError):
+    """The weights differ from those that the configuration names."""
+
+
+class EngineError(PipelineError):
+    """The engine failed although the input was fine."""

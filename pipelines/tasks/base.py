@@ -1,0 +1,86 @@
+"""The contract between a task, the pipelines that solve it and the server that runs them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Protocol, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+MediaKey: TypeAlias = str
+"""Names one file of the artifact store: ``2026/11/23/0/<sha256>.wav``. Blobs travel by key, not by value."""
+
+
+class Record(BaseModel):
+    """An immutable value that crosses process borders; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskResult(Record):
+    """What a run produced."""
+
+
+ResultT = TypeVar("ResultT", bound=TaskResult)
+ResultT_co = TypeVar("ResultT_co", bound=TaskResult, covariant=True)
+RequestT = TypeVar("RequestT", bound="TaskRequest[Any]")
+
+
+class TaskRequest(Record, Generic[ResultT]):
+    """What a run is asked to do; the type parameter is the result that it gives."""
+
+
+class OutputFile(Protocol):
+    """A file of the artifact store in the making; it becomes visible when the block that made it ends well."""
+
+    @property
+    def file(self) -> BinaryIO:
+        """The writable, seekable file."""
+
+    @property
+    def key(self) -> MediaKey:
+        """The key under which the finished file lies; only known after the block has ended."""
+
+
+class Workspace(Protocol):
+    """What one run may touch: its input files, its outputs, and the wish of its caller to stop."""
+
+    def input(self, key: MediaKey) -> Path:
+        """Give a readable local path for an input file."""
+
+    def output(self, extension: str) -> AbstractContextManager[OutputFile]:
+        """Open a new output file, e.g. ``extension="wav"``; an exception in the block discards it."""
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` if the run should stop. Call it between steps; it also says "I am alive"."""
+
+    def report(self, progress: float, message: str = "") -> None:
+        """Tell how far the run is, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Task(Generic[RequestT, ResultT]):
+    """One kind of work: its records, and how a pipeline's answer becomes its result."""
+
+    name: str
+    """As the configuration and the metrics spell it: ``speech-to-text``."""
+    protocol: type[Any]
+    """A runtime-checkable Protocol: what a pipeline must offer to be configured for this task."""
+    request: type[RequestT]
+    result: type[ResultT]
+    run: Callable[[Any, RequestT, Workspace], ResultT]
+    """Takes (pipeline, request, workspace)."""
+    stream: Callable[[Any, RequestT, Workspace], Iterator[Any]] | None = None
+    """The same work as an iterator of events, for tasks whose answer is useful before it is whole."""
+
+
+@dataclass(frozen=True)
+class Transform(Generic[RequestT, ResultT]):
+    """A media operation without a model."""
+
+    name: str
+    """As the metrics spell it: ``scale-image``."""
+    request: type[RequestT]
+    result: type[ResultT]
+    run: Callable[[RequestT, Workspace], ResultT]
