@@ -1,0 +1,46 @@
+# The whole interface of the project: `make run`, `make test`. Everything else is a part of them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help run test install format lint types imports unit e2e clean
+
+help:  ## Show what there is
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+run: $(INSTALLED)  ## Set up once, then serve on http://127.0.0.1:8000
+	@$(BIN)/ai-server serve serve_config.yaml
+
+test: $(INSTALLED) lint types imports unit e2e  ## Set up once, then run every check
+
+install: $(INSTALLED)  ## Make the virtual environment
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing dependencies into $(VENV) (once; about a minute and 1.4 GB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+format: $(INSTALLED)  ## Rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(INSTALLED)  ## Format and lint, without changing anything
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(INSTALLED)  ## Strict types
+	$(BIN)/mypy
+
+imports: $(INSTALLED)  ## Who may import whom
+	$(BIN)/lint-imports
+
+unit: $(INSTALLED)  ## Tests that need no cluster
+	$(BIN)/python -m pytest -m "not e2e"
+
+e2e: $(INSTALLED)  ## Tests against a real cluster with real models
+	$(BIN)/python -m pytest -m e2e
+
+clean:  ## Remove what `install` and the tools made; keeps data/
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,90 @@
+"""From a dotted path in the configuration to a pipeline that is loaded and fits its tasks."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from pipelines.errors import ModelLoadError, PipelineError
+from pipelines.tasks import TASKS
+from pipelines.tasks.base import Record
+
+
+class PipelineOptions(Record):
+    """Base of a pipeline's own options; ``options:`` in the configuration is validated against it."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """The share of the machine that one replica's engine may use."""
+
+    threads: int = 1
+    """Threads of one run."""
+    concurrency: int = 1
+    """Runs that may enter the pipeline at once."""
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+def load_pipeline(
+    dotted_path: str,
+    tasks: Sequence[str],
+    weights: Path | None,
+    options: Mapping[str, Any],
+    engine: EngineSettings,
+) -> Any:
+    """Import the pipeline's class, validate its options and load it.
+
+    A pipeline class has an attribute ``Options`` (a `PipelineOptions`), a constructor that takes
+    ``(weights, options, engine)`` and returns when everything is loaded, and one method per task
+    (see `pipelines.tasks`).
+
+    Args:
+        dotted_path: ``pipelines.whisper:WhisperPipeline``.
+        tasks: names of the tasks that the model is configured for.
+        weights: the folder or file that the model's source led to; None where it has no source.
+        options: the raw ``options`` of the configuration.
+        engine: threads, concurrency and device.
+
+    Raises:
+        ModelLoadError: with the remedy; anything that the engine raised is its ``__cause__``.
+    """
+    pipeline_class = _import(dotted_path)
+    _check_tasks(dotted_path, pipeline_class, tasks)
+    try:
+        validated = pipeline_class.Options.model_validate(dict(options))
+    except ValidationError as error:
+        raise ModelLoadError(f"options: {_first_problem(error)}") from error
+    try:
+        return pipeline_class(weights, validated, engine)
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise ModelLoadError(f"{dotted_path} could not load: {error or type(error).__name__}") from error
+
+
+def _import(dotted_path: str) -> Any:
+    module_name, _, class_name = dotted_path.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except ImportError as error:
+        raise ModelLoadError(
+            f"{dotted_path} cannot be imported ({error}). Check 'pipeline', or install the package it needs."
+        ) from error
+    except AttributeError as error:
+        raise ModelLoadError(f"{module_name} has no class {class_name}. Check 'pipeline'.") from error
+
+
+def _check_tasks(dotted_path: str, pipeline_class: Any, tasks: Sequence[str]) -> None:
+    for name in tasks:
+        if name not in TASKS:
+            raise ModelLoadError(f"unknown task {name!r}. Tasks: {', '.join(sorted(TASKS))}")
+        if not issubclass(pipeline_class, TASKS[name].protocol):
+            raise ModelLoadError(f"{dotted_path} does not solve {name}. Check 'tasks'.")
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
