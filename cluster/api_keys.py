@@ -35,9 +35,12 @@ def load_or_create_admin_key(path: Path) -> str:
     """Read the admin key, or make one: ``ak-`` and 32 hex digits in a file of mode 0600.
 
     Two processes that start at once agree on one key: whoever links the file first wins.
+
+    Raises:
+        ValueError: the file is there and empty.
     """
     if path.exists():
-        return path.read_text().strip()
+        return _read(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -49,4 +52,11 @@ def load_or_create_admin_key(path: Path) -> str:
         pass
     finally:
         draft.unlink()
-    return path.read_text().strip()
+    return _read(path)
+
+
+def _read(path: Path) -> str:
+    key = path.read_text().strip()
+    if not key:  # an empty key would open the server to everybody who sends none
+        raise ValueError(f"{path} is empty. Delete it; the next start makes a new key.")
+    return key

@@ -33,7 +33,7 @@ class PackageSource(Config):
     path: str = ""
     """Folder or file inside the package."""
     join: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """File name -> its parts in order, each as ``import_name/path``; for weights that are split over packages."""
+    """File name -> its parts in order, each as ``import_name/path``; for weights split over packages."""
 
 
 class HubSource(Config):
@@ -179,7 +179,7 @@ class ServerConfig(Config):
     @field_validator("models")
     @classmethod
     def _names_are_unique(cls, models: tuple[ModelConfig, ...]) -> tuple[ModelConfig, ...]:
-        names = Counter(name for model in models for name in (model.id, *model.aliases))
+        names = Counter(name.lower() for model in models for name in (model.id, *model.aliases))
         if twice := sorted(name for name, count in names.items() if count > 1):
             raise ValueError(f"each id and alias may be used once; used more often: {', '.join(twice)}")
         return models

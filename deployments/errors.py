@@ -1,21 +1,24 @@
 """The one table from an error's class to the HTTP answer; `routers` put it into the caller's wire format.
 
-    ApiError
-    ├── BadRequest               400  names the field and the fix
-    ├── Unauthorized             401
-    ├── NotFound                 404
-    │   ├── ModelNotFound        404  lists the models that exist
-    │   └── TaskNotServed        405  as AI Server answers where nobody serves a task
-    ├── BodyTooLarge             413
-    ├── RangeNotSatisfiable      416
-    ├── Busy                     429  with Retry-After
-    ├── ModelUnavailable         503  names the remedy
-    ├── ReplicaLost              503
-    └── RunTimedOut              504
+ApiError
+├── BadRequest               400  names the field and the fix
+├── Unauthorized             401
+├── Forbidden                403
+├── NotFound                 404
+│   ├── ModelNotFound        404  lists the models that exist
+│   └── TaskNotServed        405  as AI Server answers where nobody serves a task
+├── NotSupported             405
+├── BodyTooLarge             413
+├── RangeNotSatisfiable      416
+├── Busy                     429  with Retry-After
+├── ModelUnavailable         503  names the remedy
+├── ReplicaLost              503
+└── RunTimedOut              504
 """
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from cluster.artifacts.store import ArtifactNotFound, StoreFull
@@ -56,6 +59,10 @@ class Unauthorized(ApiError):
     """No API key, or not a valid one."""
 
 
+class Forbidden(ApiError):
+    """The API key is valid, but this belongs to another one."""
+
+
 class NotFound(ApiError):
     """There is nothing under this address."""
 
@@ -65,9 +72,7 @@ class ModelNotFound(NotFound):
 
     def __init__(self, model: str, task: str, existing: tuple[str, ...]) -> None:
         """List what exists, so that the caller can choose."""
-        super().__init__(
-            f"Model {model} not found for {task}. Available: {', '.join(existing)}", "model"
-        )
+        super().__init__(f"Model {model} not found for {task}. Available: {', '.join(existing)}", "model")
         self.args = (model, task, existing)
 
 
@@ -82,12 +87,22 @@ class TaskNotServed(NotFound):
         self.args = (task,)
 
 
+class NotSupported(ApiError):
+    """The address asks for nothing that the server does."""
+
+
 class BodyTooLarge(ApiError):
     """The body is over the cap."""
 
 
 class RangeNotSatisfiable(ApiError):
     """The requested bytes lie outside the file."""
+
+    def __init__(self, size_bytes: int) -> None:
+        """Tell the caller the file's size, in the header that the RFC names."""
+        super().__init__(f"The requested bytes lie outside the file, which has {size_bytes}.", "Range")
+        self.args = (size_bytes,)
+        self.headers = {"Content-Range": f"bytes */{size_bytes}"}
 
 
 class Busy(ApiError):
@@ -115,7 +130,7 @@ class Problem:
     """AI Server's ``errorCode``."""
     message: str
     field: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 _RETRY = {"Retry-After": "2"}
@@ -123,10 +138,12 @@ _RETRY = {"Retry-After": "2"}
 _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] = (
     # The most specific class of a family stands first.
     (Unauthorized, HTTPStatus.UNAUTHORIZED, "Unauthorized", {"WWW-Authenticate": "Bearer"}),
+    (Forbidden, HTTPStatus.FORBIDDEN, "Forbidden", {}),
     (TaskNotServed, HTTPStatus.METHOD_NOT_ALLOWED, "NotSupportedException", {}),
     (NotFound, HTTPStatus.NOT_FOUND, "NotFound", {}),
     (ArtifactNotFound, HTTPStatus.NOT_FOUND, "NotFound", {}),
-    (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", {}),
+    (NotSupported, HTTPStatus.METHOD_NOT_ALLOWED, "NotSupportedException", {}),
+    (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", {"Connection": "close"}),
     (RangeNotSatisfiable, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "RangeNotSatisfiable", {}),
     (BadRequest, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
     (Busy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
@@ -152,7 +169,7 @@ def problem_of(error: Exception) -> Problem:
                 code=getattr(error, "code", code),
                 message=str(error),
                 field=getattr(error, "field", None),
-                headers=headers,
+                headers={**headers, **getattr(error, "headers", {})},
             )
     return Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,

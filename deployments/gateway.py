@@ -1,6 +1,6 @@
 """The routing table: (task, model name) to the backend that does the work."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -18,8 +18,8 @@ class Backend(Protocol):
     async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
         """Do the work and give its result."""
 
-    def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncIterator[Any]:
-        """Do the work and give its events one by one."""
+    def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
+        """Do the work and give its events one by one; closing the stream stops the work."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,16 @@ class RunInfo:
     priority: int = Priority.SYNCHRONOUS
 
 
+@dataclass(frozen=True)
+class Activity:
+    """What one replica is doing."""
+
+    running: int
+    waiting: int
+    silent_s: float
+    """How long the quietest run has shown no progress."""
+
+
 class ModelState(StrEnum):
     """What a model can do at the moment."""
 

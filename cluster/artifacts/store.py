@@ -64,9 +64,7 @@ class ArtifactStore(Protocol):
     ``input/{yyyy}/{MM}/{dd}/{owner}/{uuid}.{ext}``. All methods block; call them from a thread.
     """
 
-    def create(
-        self, *, area: Area, owner: str, extension: str
-    ) -> AbstractContextManager[ArtifactWriter]:
+    def create(self, *, area: Area, owner: str, extension: str) -> AbstractContextManager[ArtifactWriter]:
         """Open a new file; an exception in the block discards it. Raises `StoreFull`."""
 
     def stat(self, key: str) -> Artifact:

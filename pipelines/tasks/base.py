@@ -1,6 +1,6 @@
 """The contract between a task, the pipelines that solve it and the server that runs them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,14 @@ class TaskRequest(Record, Generic[ResultT]):
     """What a run is asked to do; the type parameter is the result that it gives."""
 
 
+@dataclass(frozen=True)
+class RunLimits:
+    """How much one run may take."""
+
+    image_pixels: int = 100_000_000
+    """Width x height x frames of a decoded picture (``limits.image_pixels`` of the configuration)."""
+
+
 class OutputFile(Protocol):
     """A file of the artifact store in the making; it becomes visible when the block that made it ends well."""
 
@@ -45,6 +53,10 @@ class OutputFile(Protocol):
 
 class Workspace(Protocol):
     """What one run may touch: its input files, its outputs, and the wish of its caller to stop."""
+
+    @property
+    def limits(self) -> RunLimits:
+        """What this run must stay within."""
 
     def input(self, key: MediaKey) -> Path:
         """Give a readable local path for an input file."""
@@ -71,7 +83,7 @@ class Task(Generic[RequestT, ResultT]):
     result: type[ResultT]
     run: Callable[[Any, RequestT, Workspace], ResultT]
     """Takes (pipeline, request, workspace)."""
-    stream: Callable[[Any, RequestT, Workspace], Iterator[Any]] | None = None
+    stream: Callable[[Any, RequestT, Workspace], Generator[Any, None, None]] | None = None
     """The same work as an iterator of events, for tasks whose answer is useful before it is whole."""
 
 

@@ -1,6 +1,6 @@
 """Speech to text: spoken audio in; its text, segments and language out."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import Field
@@ -84,7 +84,7 @@ class SpeechToTextPipeline(Protocol):
 
 def stream(
     pipeline: SpeechToTextPipeline, request: SpeechToTextRequest, workspace: Workspace
-) -> Iterator[SpeechToTextEvent]:
+) -> Generator[SpeechToTextEvent, None, None]:
     """Yield each segment as it is heard, then the whole result."""
     segments: list[Segment] = []
     for event in pipeline.speech_to_text(request, workspace):

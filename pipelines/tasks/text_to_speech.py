@@ -1,6 +1,6 @@
 """Text to speech: a text in, spoken audio out."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -50,9 +50,7 @@ class SpokenAudio:
 class TextToSpeechPipeline(Protocol):
     """A model that speaks."""
 
-    def text_to_speech(
-        self, request: TextToSpeechRequest, workspace: Workspace
-    ) -> Iterator[SpokenAudio]:
+    def text_to_speech(self, request: TextToSpeechRequest, workspace: Workspace) -> Iterator[SpokenAudio]:
         """Yield the speech sentence by sentence."""
 
 
@@ -69,7 +67,7 @@ def _spoken(
 
 def stream(
     pipeline: TextToSpeechPipeline, request: TextToSpeechRequest, workspace: Workspace
-) -> Iterator[TextToSpeechEvent]:
+) -> Generator[TextToSpeechEvent, None, None]:
     """Yield the encoded file piece by piece, each as soon as its sentence is spoken."""
     sink = PipeSink()
     with AudioWriter(sink, request.response_format) as writer:
@@ -85,9 +83,7 @@ def run(
     """Speak the whole text into a file."""
     with workspace.output(request.response_format.extension) as output:
         writer = _write_all(output.file, pipeline, request, workspace)
-    return TextToSpeechResult(
-        audio=output.key, duration_s=writer.duration_s, sample_rate=writer.sample_rate
-    )
+    return TextToSpeechResult(audio=output.key, duration_s=writer.duration_s, sample_rate=writer.sample_rate)
 
 
 def _write_all(

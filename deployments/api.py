@@ -1,0 +1,54 @@
+"""The HTTP application: routes, middleware and error bodies put together. Needs no Ray."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from deployments.error_bodies import answer_http_exception, answer_validation_error
+from deployments.middleware.access_log import AccessLog
+from deployments.middleware.body_cap import BodyCap
+from deployments.middleware.error_answers import ErrorAnswers
+from deployments.middleware.request_id import RequestId
+from deployments.routers import ROUTERS
+from deployments.services import Services
+
+TITLE = "AI Server on Ray"
+VERSION = "0.1.0"
+DESCRIPTION = """One HTTP API in front of the generative and media work of an application.
+
+`/api/*` speaks AI Server's wire format, `/v1/*` OpenAI's. Both need an API key, as
+`Authorization: Bearer …` or `X-Api-Key`. The examples expect it in `$AI_SERVER_API_KEY`.
+The schema is at `/openapi.json`. (This page takes its scripts from a CDN; behind a firewall
+load the schema into a client of your own.)
+"""
+
+
+def create_api(services: Services) -> FastAPI:
+    """Make the application on top of `services`."""
+    api = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_middleware(services),
+        exception_handlers={
+            HTTPException: answer_http_exception,
+            RequestValidationError: answer_validation_error,
+        },
+    )
+    api.state.services = services
+    for router in ROUTERS:
+        api.include_router(router)
+    return api
+
+
+def _middleware(services: Services) -> list[Middleware]:
+    """Give the layers, the outermost first."""
+    return [
+        Middleware(RequestId),
+        *([Middleware(AccessLog)] if services.config.ingress.access_log else []),
+        Middleware(ErrorAnswers),
+        Middleware(BodyCap, limits=services.config.limits),
+    ]

@@ -1,0 +1,78 @@
+"""A Serve deployment as a backend of the gateway: Ray's errors come out as ours."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, TypeVar, cast
+
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError, WorkerCrashedError
+from ray.serve.exceptions import BackPressureError, RequestCancelledError
+from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+
+from deployments.errors import Busy, ReplicaLost
+from deployments.runs import RunInfo
+from pipelines.errors import Cancelled
+from pipelines.tasks.base import TaskRequest, TaskResult
+
+ResultT = TypeVar("ResultT", bound=TaskResult)
+
+_LOST = (ActorDiedError, ActorUnavailableError, WorkerCrashedError)
+
+
+class HandleBackend:
+    """Calls the replicas of one deployment."""
+
+    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+        """Take the deployment's handle."""
+        self._handle = handle
+        self._streaming = handle.options(stream=True)
+
+    async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
+        """Do the work; once more if the replica died, since a second run breaks nothing."""
+        try:
+            return await self._run_once(task, request, info)
+        except ReplicaLost:
+            return await self._run_once(task, request, info)
+
+    async def _run_once(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
+        try:
+            result: ResultT = await self._handle.run.remote(task, request, info)
+        except Exception as error:
+            raise unwrapped(error) from error
+        return result
+
+    async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
+        """Do the work and give its events; a caller that stops listening stops the work."""
+        # remote() is annotated with both kinds of response; stream=True makes it this one.
+        response = cast(
+            "DeploymentResponseGenerator[Any]", self._streaming.stream.remote(task, request, info)
+        )
+        try:
+            async for event in response:
+                yield event
+        except Exception as error:
+            raise unwrapped(error) from error
+        finally:
+            response.cancel()
+
+
+def unwrapped(error: Exception) -> Exception:
+    """Give the error that a replica raised, or ours for what Ray says of the replica itself."""
+    if isinstance(error, RayTaskError):
+        cause = error.cause
+        return cause if isinstance(cause, Exception) else error
+    if isinstance(error, BackPressureError):
+        return Busy("Too many requests wait for this model; try again in a moment.")
+    if isinstance(error, _LOST):
+        return ReplicaLost("The replica that did this work died; try again.")
+    if isinstance(error, RequestCancelledError):
+        return Cancelled("The run was cancelled.")
+    return error
+
+
+async def within(seconds: float, awaitable: Any, default: Any) -> Any:
+    """Await a question to a replica, or give `default` if it does not answer in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await awaitable
+    except (TimeoutError, *_LOST):
+        return default

@@ -1,0 +1,39 @@
+"""The environment of a Ray cluster on this machine; Ray reads it when it is imported."""
+
+import os
+import secrets
+from collections.abc import MutableMapping
+from pathlib import Path
+
+RAY_DEFAULTS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_AUTH_MODE": "token",
+    # Despite its name it is what makes Ray use the loopback address for everything it can.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+
+
+def prepare(environ: MutableMapping[str, str]) -> None:
+    """Set what Ray reads: no usage reports, every line logged, loopback only, a token that only we can read.
+
+    What the environment says already stays.
+    """
+    for name, value in RAY_DEFAULTS.items():
+        environ.setdefault(name, value)
+    if environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" not in environ:
+        create_token(token_file(environ))
+
+
+def token_file(environ: MutableMapping[str, str]) -> Path:
+    """Where Ray's command line and other drivers look for the cluster's token."""
+    return Path(environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+
+
+def create_token(path: Path) -> None:
+    """Make the token before Ray does, because Ray's own file is readable by everybody."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))

@@ -1,0 +1,66 @@
+"""A Ray cluster of our own on this machine: started here, stopped here, touching no other."""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from configs.load import ConfigError, ConfigFile
+
+OBJECT_STORE_BYTES = 512 * 1024 * 1024
+"""Blobs travel by key, so the object store only carries records and streamed pieces."""
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A running cluster."""
+
+    address: str
+    """What other services put into ``RAY_ADDRESS``."""
+    dashboard_url: str
+
+
+@contextmanager
+def local_cluster(config: ConfigFile) -> Iterator[LocalCluster]:
+    """Start Ray for the block.
+
+    Ray's own command `ray stop` ends every Ray on the machine; leaving the block ends only this one.
+    """
+    check_port_is_free(config.host, config.port)
+    context = ray.init(
+        address="local",
+        num_cpus=max(os.cpu_count() or 1, _needed_cpus(config)),
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        logging_level=logging.ERROR,
+    )
+    try:
+        yield LocalCluster(context.address_info["gcs_address"], f"http://{context.dashboard_url}")
+    finally:
+        ray.shutdown()
+
+
+def check_port_is_free(host: str, port: int) -> None:
+    """Raise `ConfigError` if somebody listens on the port already; Serve would only say so in a log."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"http_options.port: {host}:{port} cannot be used ({error.strerror}). "
+                "Stop the program that listens there, or choose another port with --port."
+            ) from error
+
+
+def _needed_cpus(config: ConfigFile) -> int:
+    """Ray's CPUs are counters, not cores; a small machine may still hold every configured replica."""
+    models = sum(model.resources.num_cpus * model.autoscaling.max_replicas for model in config.args.models)
+    transforms = config.args.transforms.resources.num_cpus * config.args.transforms.autoscaling.max_replicas
+    ingress = config.args.ingress.num_cpus * config.args.ingress.num_replicas
+    return int(models + transforms + ingress) + 1

@@ -1,0 +1,34 @@
+"""The `ai-server` command: one file for each subcommand, one line here."""
+
+import typer
+
+from deployments.cli.keys import keys
+from deployments.cli.models import models
+from deployments.cli.serve import serve
+from deployments.cli.status import status
+from deployments.cli.tour import tour
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+for name, command in (
+    ("serve", serve),
+    ("status", status),
+    ("models", models),
+    ("keys", keys),
+    ("try", tour),
+):
+    app.command(name)(command)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def bench(context: typer.Context) -> None:
+    """Compare the running server with the bare libraries: bench speech, transforms, memory, startup."""
+    # Imported here because the benchmarks load the engines, and `serve` should not wait for that.
+    from deployments.cli.bench.main import app as benchmarks
+
+    benchmarks(context.args, prog_name="ai-server bench")
+
+
+if __name__ == "__main__":
+    app()

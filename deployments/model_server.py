@@ -1,0 +1,90 @@
+"""ModelServer: one configured model in one deployment. Constructed means loaded."""
+
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from cluster.artifacts.local import LocalArtifactStore
+from configs.schema import ModelConfig, ServerConfig
+from configs.settings import Settings
+from deployments.errors import ModelUnavailable
+from deployments.runs import RunInfo
+from deployments.task_server import TaskServer
+from pipelines.errors import ModelLoadError
+from pipelines.loading import EngineSettings, load_pipeline
+from pipelines.sources import Places, find_weights
+from pipelines.tasks import TASKS
+from pipelines.tasks.base import RunLimits, TaskRequest, TaskResult
+
+logger = logging.getLogger("ray.serve")
+
+
+class ModelServer(TaskServer):
+    """Serves one model.
+
+    A model that cannot be loaded does not take the application down: the replica stays, answers
+    every call with the remedy, and shows it in /ready; the other models serve.
+    """
+
+    def __init__(self, model: ModelConfig, config: ServerConfig, settings: Settings) -> None:
+        """Load the model, or remember why that is impossible."""
+        super().__init__(
+            LocalArtifactStore(settings.artifacts_dir),
+            RunLimits(image_pixels=config.limits.image_pixels),
+            config.timeouts,
+            model.resources.concurrency,
+        )
+        self._model = model
+        self._fault: str | None = None
+        self._pipeline: Any = None
+        started = time.perf_counter()
+        try:
+            self._pipeline = _load(model, config, settings)
+        except ModelLoadError as error:
+            self._fault = f"{model.id}: {error}"
+            logger.exception("model %s cannot be loaded", model.id)
+        else:
+            logger.info("model %s loaded in %.1f s", model.id, time.perf_counter() - started)
+
+    async def fault(self) -> str | None:
+        """Say why the model could not be loaded, with the remedy; None when all is well."""
+        return self._fault
+
+    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult:
+        """Do the work and give its result."""
+        pipeline = self._loaded()
+        result: TaskResult = await self._run(info, lambda space: TASKS[task].run(pipeline, request, space))
+        return result
+
+    async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
+        """Do the work and give its events one by one."""
+        pipeline = self._loaded()
+        stream = TASKS[task].stream
+        assert stream is not None, f"{task} has no stream"
+        async with aclosing(self._stream(info, lambda space: stream(pipeline, request, space))) as events:
+            async for event in events:
+                yield event
+
+    def _loaded(self) -> Any:
+        if self._fault is not None:
+            raise ModelUnavailable(self._fault)
+        return self._pipeline
+
+
+def _load(model: ModelConfig, config: ServerConfig, settings: Settings) -> Any:
+    places = Places(settings.data_dir, settings.models_dir, config.allow_downloads)
+    weights: Path | None = find_weights(model.id, model.source, model.sha256, places)
+    return load_pipeline(model.pipeline, model.tasks, weights, model.options, _engine(model))
+
+
+def _engine(model: ModelConfig) -> EngineSettings:
+    on_gpu = model.resources.num_gpus > 0
+    return EngineSettings(
+        threads=model.resources.threads or (1 if on_gpu else len(os.sched_getaffinity(0))),
+        concurrency=model.resources.concurrency,
+        device="cuda" if on_gpu else "cpu",
+    )

@@ -1,0 +1,66 @@
+"""The state of every configured model, asked of Serve and of the replicas themselves."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import DeploymentStatusOverview
+
+from deployments.backends import within
+from deployments.gateway import Route
+from deployments.runs import Activity, ModelState, ModelStatus
+
+ANSWER_LIMIT_S = 3.0
+"""A replica whose event loop lives answers in milliseconds; longer means that it is stuck."""
+
+
+class ModelStates:
+    """Answers /ready. Never wakes a sleeping model: only running replicas are asked."""
+
+    def __init__(
+        self, application: str, handles: Mapping[str, DeploymentHandle[Any]], stall_s: float
+    ) -> None:
+        """Take the application's name, the handle of each deployment by its name, and when a run is stuck."""
+        self._application = application
+        self._stall_s = stall_s
+        self._handles = handles
+
+    async def of(self, routes: tuple[Route, ...]) -> tuple[ModelStatus, ...]:
+        """Describe the deployments behind the routes."""
+        status = await asyncio.to_thread(serve.status)
+        deployments = status.applications[self._application].deployments
+        return tuple(
+            await asyncio.gather(*(self._describe(route, deployments.get(route.id)) for route in routes))
+        )
+
+    async def _describe(self, route: Route, overview: DeploymentStatusOverview | None) -> ModelStatus:
+        replicas = _running_replicas(overview)
+        if replicas == 0:
+            sleeping = overview is not None and overview.status.value in {"HEALTHY", "DOWNSCALING"}
+            state = ModelState.SLEEPING if sleeping else ModelState.LOADING
+            return ModelStatus(route.id, state, route.tasks, overview.message if overview else "")
+        return await self._ask(route, replicas)
+
+    async def _ask(self, route: Route, replicas: int) -> ModelStatus:
+        handle = self._handles[route.id]
+        answers = asyncio.gather(handle.fault.remote(), handle.activity.remote())
+        fault, activity = await within(ANSWER_LIMIT_S, answers, default=(None, None))
+        state, detail = self._judge(fault, activity)
+        running, waiting = (activity.running, activity.waiting) if activity else (0, 0)
+        return ModelStatus(route.id, state, route.tasks, detail, replicas, running, waiting)
+
+    def _judge(self, fault: str | None, activity: Activity | None) -> tuple[ModelState, str]:
+        if activity is None:
+            return ModelState.STALLED, "the replica does not answer"
+        if activity.silent_s > self._stall_s:
+            return ModelState.STALLED, f"a run has shown no progress for {activity.silent_s:.0f} s"
+        if fault:
+            return ModelState.UNAVAILABLE, fault
+        return ModelState.READY, ""
+
+
+def _running_replicas(overview: DeploymentStatusOverview | None) -> int:
+    replicas = overview.replica_states.items() if overview else ()
+    return sum(count for state, count in replicas if state == "RUNNING")

@@ -1,0 +1,18 @@
+"""One file per API resource; an endpoint is one file and its router's name in `ROUTERS`."""
+
+from fastapi import APIRouter
+
+from deployments.routers import artifacts, health
+from deployments.routers.aiserver import files, operations, voices
+from deployments.routers.openai import models, speech, transcriptions
+
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    artifacts.router,
+    operations.router,
+    voices.router,
+    files.router,
+    transcriptions.router,
+    speech.router,
+    models.router,
+)

@@ -1,0 +1,1 @@
+"""AI Server's wire format: ``/api/{Operation}``."""

@@ -1,0 +1,69 @@
+"""The answers of AI Server's operations.
+
+Two generations of its clients read different names, so one body holds both: ``results`` (since
+November 2024) and ``outputs`` or ``textOutputs`` (before).
+"""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Answer(BaseModel):
+    """Base of the answers."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
+
+
+class ArtifactItem(Answer):
+    """One file that was made."""
+
+    url: str
+    file_name: str
+    provider: str
+
+
+class TextItem(Answer):
+    """One text that was made."""
+
+    text: str
+
+
+class ArtifactResponse(Answer):
+    """Files, and how long the work took."""
+
+    results: tuple[ArtifactItem, ...]
+    outputs: tuple[ArtifactItem, ...]
+    duration: str
+
+    @classmethod
+    def of(cls, items: Iterable[ArtifactItem], duration_s: float) -> "ArtifactResponse":
+        """Put the items under the names of both generations."""
+        results = tuple(items)
+        return cls(results=results, outputs=results, duration=xsd_duration(duration_s))
+
+
+class TextResponse(Answer):
+    """Texts, and how long the work took."""
+
+    results: tuple[TextItem, ...]
+    text_outputs: tuple[TextItem, ...]
+    duration: str
+
+    @classmethod
+    def of(cls, items: Iterable[TextItem], duration_s: float) -> "TextResponse":
+        """Put the items under the names of both generations."""
+        results = tuple(items)
+        return cls(results=results, text_outputs=results, duration=xsd_duration(duration_s))
+
+
+def xsd_duration(seconds: float) -> str:
+    """Write a duration as AI Server does: ``PT7.02S``, ``PT1M7.02S``, ``PT0S``."""
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    parts = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "")
+    if rest or not parts:
+        parts += f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "S"
+    return f"PT{parts}"

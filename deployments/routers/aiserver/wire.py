@@ -1,0 +1,115 @@
+"""How AI Server's clients spell a request: any case, camelCase or snake_case, and some oddities."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from deployments.errors import BadRequest
+from deployments.fields import folded, pascal_words, wrong_fields
+from deployments.forms import Form
+from deployments.uploads import UploadedFile
+
+_MAX_NAMES = 10
+_MAX_NAME_LENGTH = 40
+
+
+class Wire(BaseModel):
+    """Base of all requests: the fields that every operation takes; unknown ones are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, frozen=True, coerce_numbers_to_str=True
+    )
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Further names on the wire -> attribute."""
+
+    ref_id: str | None = Field(default=None, description="Your own id for this request")
+    tag: str | None = Field(default=None, description="Your own word for a group of requests")
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Give those of the named fields that the client sent, so that the record's defaults hold."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+WireT = TypeVar("WireT", bound=Wire)
+
+ZERO_IS_ABSENT = AfterValidator(lambda value: value or None)
+"""Typed clients send 0 for a number that was never set."""
+
+
+def any_spelling(values: Iterable[str]) -> BeforeValidator:
+    """Accept one of `values` in any case, and as Python prints an enum's member: ``ImageFormat.JPG``."""
+    by_folded = {folded(value): value for value in values}
+
+    def pick(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return by_folded.get(folded(value.rpartition(".")[2]), value)
+
+    return BeforeValidator(pick)
+
+
+@cache
+def _attributes(wire: type[Wire]) -> Mapping[str, str]:
+    names = {folded(name): name for name in wire.model_fields}
+    return {folded(name): attribute for name, attribute in wire.other_names.items()} | names
+
+
+def bind(wire: type[WireT], fields: Mapping[str, Any]) -> WireT:
+    """Match what the client sent to the fields of the operation; null and blank text count as not sent.
+
+    Raises:
+        BadRequest: a field is missing or of the wrong type.
+    """
+    attributes = _attributes(wire)
+    values = {
+        attributes[folded(name)]: value
+        for name, value in fields.items()
+        if folded(name) in attributes and not _is_blank(value)
+    }
+    try:
+        return wire.model_validate(values, by_name=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        problem = wrong_fields(found, label=pascal_words)
+        if found[0]["type"] != "missing":
+            raise problem from error
+        unknown = [name for name in fields if folded(name) not in attributes]
+        raise _with_received(problem, unknown) from error
+
+
+def pick_files(form: Form, names: Iterable[str]) -> dict[str, UploadedFile]:
+    """Find the operation's files among those that were sent.
+
+    Raises:
+        BadRequest: one is missing, or was sent as text.
+    """
+    sent = {folded(name): file for name, file in form.files.items()}
+    texts = {folded(name) for name in form.fields}
+    wanted = list(names)
+    for name in wanted:
+        if folded(name) in sent:
+            continue
+        if folded(name) in texts:
+            raise _missing_file(name, f"must be a file: send '{name}' with a file name, not as text.")
+        problem = _missing_file(name, f"must not be empty. Send the file '{name}' as multipart/form-data.")
+        raise _with_received(problem, [*form.files, *form.fields])
+    return {name: sent[folded(name)] for name in wanted}
+
+
+def _missing_file(name: str, sentence: str) -> BadRequest:
+    return BadRequest(f"'{pascal_words(name)}' {sentence}", name, "ArgumentNullException")
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _with_received(problem: BadRequest, names: list[str]) -> BadRequest:
+    """Show the names that nobody knows: one of them may be a misspelling of the missing one."""
+    if not names:
+        return problem
+    shown = ", ".join(name[:_MAX_NAME_LENGTH] for name in names[:_MAX_NAMES])
+    return BadRequest(f"{problem.message} Received fields: {shown}", problem.field, problem.code)

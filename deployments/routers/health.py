@@ -1,0 +1,119 @@
+"""Is the server alive, and can its models work? Public, for load balancers and people."""
+
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel
+
+from deployments.dependencies import ServicesDep
+from deployments.runs import ModelState, ModelStatus
+
+router = APIRouter(tags=["Health"])
+
+
+class ReadyModel(BaseModel):
+    """One model."""
+
+    id: str
+    state: ModelState
+    tasks: tuple[str, ...]
+    detail: str
+    replicas: int
+    running: int
+    waiting: int
+
+
+class Ready(BaseModel):
+    """The server as a whole."""
+
+    status: str
+    """One of ``ready degraded loading stalled unavailable``; degraded: some cannot work, the others do."""
+    profile: str
+    models: tuple[ReadyModel, ...]
+
+
+_EXAMPLE: dict[str, Any] = {
+    "status": "ready",
+    "profile": "cpu",
+    "models": [
+        {
+            "id": "whisper-base",
+            "state": "ready",
+            "tasks": ["speech-to-text"],
+            "detail": "",
+            "replicas": 1,
+            "running": 0,
+            "waiting": 0,
+        }
+    ],
+}
+
+
+async def up() -> PlainTextResponse:
+    """Answer as soon as the HTTP front runs, whatever the models do.
+
+    ```sh
+    curl http://127.0.0.1:8000/up
+    ```
+    """
+    return PlainTextResponse("Healthy")
+
+
+async def ready(services: ServicesDep) -> JSONResponse:
+    """Show the state of every configured model.
+
+    200 when every model is ready or sleeping, or when some are unavailable and the others work;
+    503 while one loads or makes no progress, and when none works.
+
+    ```sh
+    curl http://127.0.0.1:8000/ready
+    ```
+    """
+    states = await services.model_states()
+    status = _status({state.state for state in states})
+    body = Ready(
+        status=status, profile=services.config.profile, models=tuple(_shown(state) for state in states)
+    )
+    code = HTTPStatus.OK if status in ("ready", "degraded") else HTTPStatus.SERVICE_UNAVAILABLE
+    return JSONResponse(body.model_dump(mode="json"), status_code=code)
+
+
+def _status(states: Collection[ModelState]) -> str:
+    for state in (ModelState.STALLED, ModelState.LOADING):
+        if state in states:
+            return state.value
+    if ModelState.UNAVAILABLE not in states:
+        return "ready"
+    return "degraded" if len(states) > 1 else ModelState.UNAVAILABLE.value
+
+
+def _shown(state: ModelStatus) -> ReadyModel:
+    return ReadyModel.model_validate(vars(state))
+
+
+router.add_api_route(
+    "/up",
+    up,
+    methods=["GET"],
+    operation_id="up",
+    summary="Is the server alive?",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"example": "Healthy"}}}},
+)
+router.add_api_route(
+    "/ready",
+    ready,
+    methods=["GET"],
+    operation_id="ready",
+    summary="Can the models work?",
+    response_model=Ready,
+    responses={
+        200: {"content": {"application/json": {"example": _EXAMPLE}}},
+        503: {"model": Ready, "description": "A model is loading or makes no progress, or none works"},
+    },
+)
+for _path, _probe in (("/up", up), ("/ready", ready)):
+    router.add_api_route(_path, _probe, methods=["HEAD"], include_in_schema=False)

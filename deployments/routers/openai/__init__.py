@@ -1,0 +1,1 @@
+"""OpenAI's wire format under /v1: one module per resource, each with its `router`."""

@@ -1,0 +1,63 @@
+"""/v1/models: what this server is configured to serve."""
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Depends
+
+from deployments.dependencies import ServicesDep, valid_key
+from deployments.errors import ModelNotFound
+from deployments.gateway import Gateway, Route
+from pipelines.tasks import TASKS
+
+router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[Depends(valid_key)])
+
+_STARTED = int(time.time())
+_EXAMPLE = {
+    "id": "whisper-base",
+    "object": "model",
+    "created": 1795392000,
+    "owned_by": "ai-server",
+    "tasks": ["speech-to-text"],
+    "aliases": ["whisper-1"],
+}
+
+
+def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": value}}}}
+
+
+@router.get(
+    "/models",
+    summary="List the models",
+    responses=_example({"object": "list", "data": [_EXAMPLE]}),
+)
+async def list_models(services: ServicesDep) -> dict[str, Any]:
+    """List every configured model with its tasks and the other names that it answers to."""
+    return {"object": "list", "data": [_model(route) for route in _models(services.gateway)]}
+
+
+@router.get("/models/{model_id:path}", summary="Describe a model", responses=_example(_EXAMPLE))
+async def get_model(model_id: str, services: ServicesDep) -> dict[str, Any]:
+    """Describe one model, found by its id or an alias, without regard to case."""
+    models = _models(services.gateway)
+    for route in models:
+        if model_id.lower() in (name.lower() for name in (route.id, *route.aliases)):
+            return _model(route)
+    raise ModelNotFound(model_id, "any task", tuple(route.id for route in models))
+
+
+def _models(gateway: Gateway) -> list[Route]:
+    """Leave out the route of the transforms, which work without a model."""
+    return [route for route in gateway.routes if TASKS.keys() & set(route.tasks)]
+
+
+def _model(route: Route) -> dict[str, Any]:
+    return {
+        "id": route.id,
+        "object": "model",
+        "created": _STARTED,
+        "owned_by": route.provider,
+        "tasks": route.tasks,
+        "aliases": route.aliases,
+    }

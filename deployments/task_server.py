@@ -1,0 +1,92 @@
+"""What every replica that does work shares: the gate, the threads, and a sign of life."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from cluster.artifacts.store import ArtifactStore
+from cluster.gate import PriorityGate
+from configs.schema import TimeoutsConfig
+from deployments.runs import Activity, RunInfo
+from deployments.workspace import RunWorkspace
+from pipelines.tasks.base import RunLimits
+
+T = TypeVar("T")
+
+
+class _End:
+    """Stands where an iterator has no more; StopIteration cannot cross a future."""
+
+
+class ReplicaStalled(RuntimeError):
+    """A run shows no progress; Serve replaces the replica when its health check raises this."""
+
+
+class TaskServer:
+    """Runs blocking work in threads, as many at once as the engine takes, the urgent first.
+
+    A permit is held until its thread has really ended, also when the caller has gone: two runs
+    never meet in an engine that takes one.
+    """
+
+    def __init__(
+        self, artifacts: ArtifactStore, limits: RunLimits, timeouts: TimeoutsConfig, concurrency: int
+    ) -> None:
+        """Prepare `concurrency` permits and as many threads."""
+        self._artifacts = artifacts
+        self._limits = limits
+        self._stall_s = timeouts.stall_s
+        self._gate = PriorityGate(concurrency)
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="run")
+        self._running: set[RunWorkspace] = set()
+
+    async def activity(self) -> Activity:
+        """Tell what is under way and how long the quietest run has been silent."""
+        silent_s = max((run.silent_s for run in self._running), default=0.0)
+        return Activity(len(self._running), self._gate.waiting, silent_s)
+
+    async def check_health(self) -> None:
+        """Raise `ReplicaStalled` when a run has been silent for too long (Serve calls this)."""
+        activity = await self.activity()
+        if activity.silent_s > self._stall_s:
+            raise ReplicaStalled(f"a run has shown no progress for {activity.silent_s:.0f} s")
+
+    async def _run(self, info: RunInfo, work: Callable[[RunWorkspace], T]) -> T:
+        async with self._workspace(info) as workspace:
+            return await self._in_thread(workspace, lambda: work(workspace))
+
+    async def _stream(
+        self, info: RunInfo, work: Callable[[RunWorkspace], Generator[T, None, None]]
+    ) -> AsyncGenerator[T, None]:
+        async with self._workspace(info) as workspace:
+            events = work(workspace)
+            try:
+                while True:
+                    event = await self._in_thread(workspace, lambda: next(events, _End()))
+                    if isinstance(event, _End):
+                        return
+                    yield event
+            finally:
+                await self._in_thread(workspace, events.close)
+
+    @asynccontextmanager
+    async def _workspace(self, info: RunInfo) -> AsyncIterator[RunWorkspace]:
+        async with self._gate.permit(info.priority):
+            workspace = RunWorkspace(self._artifacts, info.owner, self._limits)
+            self._running.add(workspace)
+            try:
+                yield workspace
+            finally:
+                self._running.discard(workspace)
+
+    async def _in_thread(self, workspace: RunWorkspace, work: Callable[[], T]) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            workspace.cancel()
+            await asyncio.wait([future])
+            future.exception()  # looked at, so that asyncio does not log the Cancelled that we asked for
+            raise

@@ -1,0 +1,59 @@
+"""What a run may touch, on top of the artifact store."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.artifacts.store import Area, ArtifactStore, ArtifactWriter
+from pipelines.errors import Cancelled
+from pipelines.tasks.base import RunLimits
+
+
+class RunWorkspace:
+    """The `pipelines.tasks.base.Workspace` of one run; used by the run's thread and by the event loop."""
+
+    def __init__(
+        self,
+        artifacts: ArtifactStore,
+        owner: str,
+        limits: RunLimits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the workspace of a run for `owner`; `clock` counts seconds."""
+        self.limits = limits
+        self._artifacts = artifacts
+        self._owner = owner
+        self._clock = clock
+        self._cancelled = threading.Event()
+        self._alive_at = clock()
+
+    def input(self, key: str) -> Path:
+        """Give a readable local path for an input file."""
+        return self._artifacts.local_path(key)
+
+    @contextmanager
+    def output(self, extension: str) -> Iterator[ArtifactWriter]:
+        """Open a new result file."""
+        with self._artifacts.create(area=Area.RESULT, owner=self._owner, extension=extension) as writer:
+            yield writer
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` if the run should stop; note that it is alive."""
+        self._alive_at = self._clock()
+        if self._cancelled.is_set():
+            raise Cancelled("The run was cancelled.")
+
+    def report(self, progress: float, message: str = "") -> None:
+        """Note that the run is alive."""
+        self._alive_at = self._clock()
+
+    def cancel(self) -> None:
+        """Ask the run to stop at its next step."""
+        self._cancelled.set()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the run last gave a sign of life."""
+        return self._clock() - self._alive_at

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configs.load import ConfigError, load_config
+
+MODEL = {"id": "m", "tasks": ["speech-to-text"], "pipeline": "pipelines.whisper:WhisperPipeline"}
+
+
+def write(folder: Path, args: object, **top: object) -> Path:
+    path = folder / "serve.yaml"
+    path.write_text(yaml.safe_dump({"applications": [{"name": "x", "args": args}], **top}))
+    return path
+
+
+def error_of(folder: Path, args: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(folder, args))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["serve_config.yaml", "configs/single-gpu.yaml"])
+def test_the_profiles_that_ship_are_valid(name: str) -> None:
+    config = load_config(Path(__file__).parents[2] / name)
+    assert config.application == "ai-server"
+    assert config.args.models
+
+
+def test_an_unknown_key_is_named_with_its_place(tmp_path: Path) -> None:
+    error = error_of(tmp_path, {"models": [{**MODEL, "resources": {"num_cpu": 1}}]})
+    assert "applications[0].args.models[0].resources.num_cpu" in error
+    assert "Extra inputs are not permitted" in error
+
+
+def test_a_wrong_type_is_named_with_its_place(tmp_path: Path) -> None:
+    error = error_of(tmp_path, {"limits": {"upload_bytes": "lots"}})
+    assert "applications[0].args.limits.upload_bytes" in error
+
+
+def test_a_fault_inside_a_source_is_named_as_the_file_spells_it(tmp_path: Path) -> None:
+    error = error_of(tmp_path, {"models": [{**MODEL, "source": [{"hub": "a/b"}]}]})
+    assert "models[0].source[0].revision: Field required" in error
+
+
+def test_a_source_of_no_kind_says_which_kinds_there_are(tmp_path: Path) -> None:
+    error = error_of(tmp_path, {"models": [{**MODEL, "source": [{"url": "x"}]}]})
+    assert "models[0].source[0]: a source has one of the keys 'folder', 'package' or 'hub'" in error
+
+
+def test_a_name_used_twice_is_refused(tmp_path: Path) -> None:
+    error = error_of(tmp_path, {"models": [MODEL, {**MODEL, "id": "n", "aliases": ["M"]}]})
+    assert "used more often: m" in error
+
+
+def test_more_replicas_at_least_than_at_most_is_refused(tmp_path: Path) -> None:
+    error = error_of(tmp_path, {"models": [{**MODEL, "autoscaling": {"min_replicas": 3, "max_replicas": 2}}]})
+    assert "min_replicas must not be above max_replicas" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("applications: [", "not valid YAML"),
+        ("- 1", "must hold a mapping"),
+        ("applications: []", "exactly one application"),
+    ],
+)
+def test_a_file_that_is_no_configuration_says_so(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "serve.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_the_address_comes_from_the_file_and_can_be_replaced(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, {}, http_options={"host": "0.0.0.0", "port": 9000}))
+    assert config.url == "http://127.0.0.1:9000"
+    assert config.listening_on(None, 9001).url == "http://127.0.0.1:9001"

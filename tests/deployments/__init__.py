@@ -1,0 +1,1 @@
+"""Tests of the HTTP layer and of what knows Ray Serve."""

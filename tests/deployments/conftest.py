@@ -1,0 +1,110 @@
+"""A complete API on fake models: no Ray, a real artifact store in a temporary folder."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from cluster.api_keys import ApiKeys
+from cluster.artifacts.local import LocalArtifactStore
+from configs.schema import LimitsConfig, ServerConfig
+from deployments.api import create_api
+from deployments.gateway import Gateway, Route
+from deployments.runs import ModelState, ModelStatus
+from deployments.services import Services
+from pipelines.transforms import TRANSFORMS
+from tests.deployments.fakes import LineReader, ListMetrics, LocalBackend, TonePipeline
+
+KEY = "ak-0123456789abcdef0123456789abcdef"
+LIMITS = LimitsConfig(upload_bytes=2_000_000, json_bytes=40_000)
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> LocalArtifactStore:
+    return LocalArtifactStore(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def listener() -> LineReader:
+    return LineReader()
+
+
+@pytest.fixture
+def metrics() -> ListMetrics:
+    return ListMetrics()
+
+
+async def _all_ready() -> tuple[ModelStatus, ...]:
+    return (ModelStatus("reader", ModelState.READY, ("speech-to-text",), replicas=1),)
+
+
+@pytest.fixture
+def services(artifacts: LocalArtifactStore, listener: LineReader, metrics: ListMetrics) -> Services:
+    routes = (
+        Route("reader", ("speech-to-text",), LocalBackend(artifacts, listener), aliases=("whisper-1",)),
+        Route("tone", ("text-to-speech",), LocalBackend(artifacts, TonePipeline()), aliases=("alloy",)),
+        Route("second-tone", ("text-to-speech",), LocalBackend(artifacts, TonePipeline())),
+        Route("transforms", tuple(TRANSFORMS), LocalBackend(artifacts)),
+    )
+    return Services(
+        config=ServerConfig(limits=LIMITS),
+        gateway=Gateway(routes),
+        artifacts=artifacts,
+        api_keys=ApiKeys(KEY),
+        metrics=metrics,
+        model_states=_all_ready,
+    )
+
+
+def with_states(services: Services, *states: ModelState) -> Services:
+    """Let /ready see one model per state."""
+
+    async def model_states() -> tuple[ModelStatus, ...]:
+        return tuple(ModelStatus(f"model-{state}", state, ("text-to-speech",)) for state in states)
+
+    return replace(services, model_states=model_states)
+
+
+@pytest.fixture
+def app(services: Services) -> FastAPI:
+    return create_api(services)
+
+
+def client_of(app: FastAPI, **headers: str) -> httpx.AsyncClient:
+    """Give a client that calls the application in this process."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app, raise_app_exceptions=False),
+        base_url="http://server.test",
+        headers=headers,
+    )
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with a valid key."""
+    async with client_of(app, Authorization=f"Bearer {KEY}") as client:
+        yield client
+
+
+@pytest.fixture
+async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    async with client_of(app) as client:
+        yield client
+
+
+def stored_files(tmp_path: Path) -> list[str]:
+    """Name every file of the artifact store, drafts too."""
+    root = tmp_path / "artifacts"
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def refusal(answer: httpx.Response, status: int = 400) -> Mapping[str, Any]:
+    """Check the status and give AI Server's `responseStatus`."""
+    assert answer.status_code == status, answer.text
+    body: Mapping[str, Any] = answer.json()["responseStatus"]
+    return body

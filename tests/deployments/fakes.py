@@ -1,0 +1,85 @@
+"""Models and a backend named by their behaviour; they stand in for the cluster, the rest is real."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from cluster.artifacts.store import ArtifactStore
+from deployments.runs import RunInfo
+from deployments.workspace import RunWorkspace
+from pipelines.errors import InvalidInput, UnsupportedMedia
+from pipelines.tasks import TASKS
+from pipelines.tasks.base import RunLimits, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.speech_to_text import Segment, SpeechToTextRequest, SpeechToTextSummary
+from pipelines.tasks.text_to_speech import SpokenAudio, TextToSpeechRequest
+from pipelines.transforms import TRANSFORMS
+
+ResultT = TypeVar("ResultT", bound=TaskResult)
+
+
+class TonePipeline:
+    """Speaks each word as a tenth of a second of a constant tone; refuses the word ``unspeakable``."""
+
+    def text_to_speech(self, request: TextToSpeechRequest, workspace: Workspace) -> Iterator[SpokenAudio]:
+        """Yield one piece per word."""
+        for word in request.text.split():
+            if word == "unspeakable":
+                raise InvalidInput("'unspeakable' cannot be spoken. Leave it out.", "text")
+            yield SpokenAudio(samples=np.full(1600, 1000, dtype=np.int16), sample_rate=16_000)
+
+
+class LineReader:
+    """Hears each line of the audio's bytes as one phrase of a second and a half; empty files are refused."""
+
+    def __init__(self) -> None:
+        self.requests: list[SpeechToTextRequest] = []
+
+    def speech_to_text(
+        self, request: SpeechToTextRequest, workspace: Workspace
+    ) -> Iterator[Segment | SpeechToTextSummary]:
+        """Yield one segment per line."""
+        self.requests.append(request)
+        lines = workspace.input(request.audio).read_text().splitlines()
+        if not lines:
+            raise UnsupportedMedia("The file is empty. Send audio.", "audio")
+        for number, line in enumerate(lines):
+            start_s = number * 1.5
+            yield Segment(id=number, start_s=start_s, end_s=start_s + 1.5, text=f" {line}")
+        yield SpeechToTextSummary(language=request.language or "en", duration_s=1.5 * len(lines))
+
+
+class LocalBackend:
+    """A `Backend` without a cluster: runs tasks with one pipeline, and transforms with none, in threads."""
+
+    def __init__(self, artifacts: ArtifactStore, pipeline: Any = None) -> None:
+        self._artifacts = artifacts
+        self._pipeline = pipeline
+
+    async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
+        """Do the work and give its result."""
+        workspace = RunWorkspace(self._artifacts, info.owner, RunLimits())
+        if task in TRANSFORMS:
+            return cast(ResultT, await asyncio.to_thread(TRANSFORMS[task].run, request, workspace))
+        run = TASKS[task].run
+        return cast(ResultT, await asyncio.to_thread(run, self._pipeline, request, workspace))
+
+    async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
+        """Do the work and give its events one by one."""
+        workspace = RunWorkspace(self._artifacts, info.owner, RunLimits())
+        stream = TASKS[task].stream
+        assert stream is not None
+        for event in stream(self._pipeline, request, workspace):
+            yield event
+
+
+class ListMetrics:
+    """Keeps what was observed: (task, model, outcome)."""
+
+    def __init__(self) -> None:
+        self.observed: list[tuple[str, str, str]] = []
+
+    def observe(self, *, task: str, model: str, outcome: str, seconds: float) -> None:
+        """Keep it."""
+        self.observed.append((task, model, outcome))

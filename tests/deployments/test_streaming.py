@@ -1,0 +1,63 @@
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from deployments.errors import ReplicaLost
+from deployments.streaming import Event, StreamedResponse, server_sent_events
+
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+async def one_after(gate: asyncio.Event, closed: asyncio.Event) -> AsyncGenerator[Event, None]:
+    try:
+        await gate.wait()
+        yield {"text": "schön\n"}
+    finally:
+        closed.set()
+
+
+async def failing() -> AsyncGenerator[Event, None]:
+    yield {"number": 1}
+    raise ReplicaLost("The replica died.")
+
+
+async def test_an_event_is_one_line_of_json() -> None:
+    gate = asyncio.Event()
+    gate.set()
+    chunks = [chunk async for chunk in server_sent_events(one_after(gate, asyncio.Event()), "/v1/x")]
+    assert chunks == ['data: {"text":"schön\\n"}\n\n'.encode()]
+
+
+async def test_silence_is_filled_with_comments_and_loses_nothing() -> None:
+    gate = asyncio.Event()
+    chunks = server_sent_events(one_after(gate, asyncio.Event()), "/v1/x", keep_alive_s=0.001)
+    assert [await anext(chunks), await anext(chunks)] == [KEEP_ALIVE, KEEP_ALIVE]
+    gate.set()
+    rest = [chunk async for chunk in chunks]
+    assert [chunk for chunk in rest if chunk != KEEP_ALIVE] == ['data: {"text":"schön\\n"}\n\n'.encode()]
+
+
+async def test_closing_in_a_silence_closes_the_source() -> None:
+    closed = asyncio.Event()
+    chunks = server_sent_events(one_after(asyncio.Event(), closed), "/v1/x", keep_alive_s=0.001)
+    await anext(chunks)
+    await chunks.aclose()
+    assert closed.is_set()
+
+
+@pytest.mark.parametrize(("path", "key"), [("/v1/x", "error"), ("/api/x", "responseStatus")])
+async def test_an_error_is_the_last_event_in_the_callers_wire_format(path: str, key: str) -> None:
+    first, last = [chunk async for chunk in server_sent_events(failing(), path)]
+    assert first == b'data: {"number":1}\n\n'
+    name, data = last.decode().rstrip().split("\n")
+    assert name == "event: error"
+    assert json.loads(data.removeprefix("data: "))[key]["message"] == "The replica died."
+
+
+def test_proxies_are_told_not_to_hold_the_answer_back() -> None:
+    answer = StreamedResponse(server_sent_events(failing(), "/v1/x"), "text/event-stream")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert answer.headers["content-type"].startswith("text/event-stream")
