@@ -24,15 +24,18 @@ load the schema into a client of your own.)
 """
 
 
-def create_api(services: Services) -> FastAPI:
-    """Make the application on top of `services`."""
+def create_api(services: Services, *, behind_serve: bool = False) -> FastAPI:
+    """Make the application on top of `services`.
+
+    Ray Serve's proxy writes the header ``X-Request-Id`` of every answer; anywhere else we do.
+    """
     api = FastAPI(
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(services),
+        middleware=_middleware(services, behind_serve),
         exception_handlers={
             HTTPException: answer_http_exception,
             RequestValidationError: answer_validation_error,
@@ -44,10 +47,10 @@ def create_api(services: Services) -> FastAPI:
     return api
 
 
-def _middleware(services: Services) -> list[Middleware]:
+def _middleware(services: Services, behind_serve: bool) -> list[Middleware]:
     """Give the layers, the outermost first."""
     return [
-        Middleware(RequestId),
+        Middleware(RequestId, echo=not behind_serve),
         *([Middleware(AccessLog)] if services.config.ingress.access_log else []),
         Middleware(ErrorAnswers),
         Middleware(BodyCap, limits=services.config.limits),

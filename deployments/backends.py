@@ -8,14 +8,17 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError, 
 from ray.serve.exceptions import BackPressureError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
-from deployments.errors import Busy, ReplicaLost
+from deployments.errors import ApiError, Busy, ReplicaLost
 from deployments.runs import RunInfo
-from pipelines.errors import Cancelled
+from pipelines.errors import Cancelled, PipelineError
 from pipelines.tasks.base import TaskRequest, TaskResult
 
+T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
 _LOST = (ActorDiedError, ActorUnavailableError, WorkerCrashedError)
+RAY_ERRORS = (RayTaskError, BackPressureError, RequestCancelledError, *_LOST)
+"""What a handle raises instead of a replica's answer."""
 
 
 class HandleBackend:
@@ -35,10 +38,10 @@ class HandleBackend:
 
     async def _run_once(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
         try:
-            result: ResultT = await self._handle.run.remote(task, request, info)
-        except Exception as error:
+            result: ResultT | PipelineError = await self._handle.run.remote(task, request, info)
+        except RAY_ERRORS as error:
             raise unwrapped(error) from error
-        return result
+        return value_of(result)
 
     async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
         """Do the work and give its events; a caller that stops listening stops the work."""
@@ -48,11 +51,18 @@ class HandleBackend:
         )
         try:
             async for event in response:
-                yield event
-        except Exception as error:
+                yield value_of(event)
+        except RAY_ERRORS as error:
             raise unwrapped(error) from error
         finally:
             response.cancel()
+
+
+def value_of(answer: T | PipelineError | ApiError) -> T:
+    """Give a replica's answer; raise it if it is an error that the replica gave as a value."""
+    if isinstance(answer, (PipelineError, ApiError)):
+        raise answer
+    return answer
 
 
 def unwrapped(error: Exception) -> Exception:
@@ -64,9 +74,7 @@ def unwrapped(error: Exception) -> Exception:
         return Busy("Too many requests wait for this model; try again in a moment.")
     if isinstance(error, _LOST):
         return ReplicaLost("The replica that did this work died; try again.")
-    if isinstance(error, RequestCancelledError):
-        return Cancelled("The run was cancelled.")
-    return error
+    return Cancelled("The run was cancelled.")
 
 
 async def within(seconds: float, awaitable: Any, default: Any) -> Any:

@@ -47,7 +47,7 @@ class Call:
         """Do the work within the synchronous limit.
 
         Raises:
-            ApiError: `ModelNotFound`, `TaskNotServed`, `Busy`, `ModelUnavailable`, `RunTimedOut` ….
+            ApiError: `ModelNotFound`, `TaskNotServed`, `Busy`, `ReplicaLost`, `RunTimedOut`.
             PipelineError: what the pipeline said of the input.
         """
         route = self.services.gateway.resolve(task, model)

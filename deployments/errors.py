@@ -11,7 +11,6 @@ ApiError
 ├── BodyTooLarge             413
 ├── RangeNotSatisfiable      416
 ├── Busy                     429  with Retry-After
-├── ModelUnavailable         503  names the remedy
 ├── ReplicaLost              503
 └── RunTimedOut              504
 """
@@ -109,10 +108,6 @@ class Busy(ApiError):
     """Too many requests wait for this model."""
 
 
-class ModelUnavailable(ApiError):
-    """The model is configured but could not be loaded."""
-
-
 class ReplicaLost(ApiError):
     """The process that did the work died."""
 
@@ -147,7 +142,6 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (RangeNotSatisfiable, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "RangeNotSatisfiable", {}),
     (BadRequest, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
     (Busy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
-    (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", {}),
     (ReplicaLost, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", _RETRY),
     (RunTimedOut, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", {}),
     (UnsupportedMedia, HTTPStatus.BAD_REQUEST, "UnsupportedMedia", {}),

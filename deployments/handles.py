@@ -22,23 +22,26 @@ from typing import Any, TypeVar
 
 import ray
 from ray import serve
-from ray.exceptions import RayTaskError
 from ray.serve.handle import DeploymentHandle
 
 from cluster.api_keys import ADMIN_ID
-from deployments.backends import unwrapped
+from deployments.backends import RAY_ERRORS, unwrapped, value_of
 from deployments.runs import RunInfo
 from pipelines.tasks import TASKS
-from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult
+from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Transform
 from pipelines.tasks.speech_to_text import SpeechToTextRequest, SpeechToTextResult
 from pipelines.tasks.text_to_speech import TextToSpeechRequest, TextToSpeechResult
 from pipelines.transforms import TRANSFORMS
+from pipelines.transforms.base import ImageResult
+from pipelines.transforms.convert import ConvertImageRequest
+from pipelines.transforms.crop import CropImageRequest
+from pipelines.transforms.scale import ScaleImageRequest
+from pipelines.transforms.watermark import WatermarkImageRequest
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
-_TASK_OF: dict[type[TaskRequest[Any]], str] = {
-    work.request: work.name for work in (*TASKS.values(), *TRANSFORMS.values())
-}
+_WORKS: tuple[Task[Any, Any] | Transform[Any, Any], ...] = (*TASKS.values(), *TRANSFORMS.values())
+_TASK_OF: dict[type[TaskRequest[Any]], str] = {work.request: work.name for work in _WORKS}
 
 
 class AiServer:
@@ -73,18 +76,25 @@ class AiServer:
         with self.uploaded(audio) as (key,):
             return self.run(SpeechToTextRequest(audio=key, **options), model)
 
-    def transform(self, name: str, *files: bytes | Path, **options: Any) -> Any:
-        """Run a transform, e.g. ``transform("scale-image", picture, width=512)``.
+    def scale_image(self, image: bytes | Path, **options: Any) -> ImageResult:
+        """Scale a picture. Options: the fields of `ScaleImageRequest`."""
+        with self.uploaded(image) as (key,):
+            return self.run(ScaleImageRequest(image=key, **options))
 
-        Args:
-            name: a key of `pipelines.transforms.TRANSFORMS`.
-            files: the input files in the order of the request's fields.
-            options: the other fields of the transform's request.
-        """
-        request = TRANSFORMS[name].request
-        fields = [field for field, info in request.model_fields.items() if info.annotation is str]
-        with self.uploaded(*files) as keys:
-            return self.run(request(**dict(zip(fields, keys, strict=False)), **options))
+    def crop_image(self, image: bytes | Path, **options: Any) -> ImageResult:
+        """Cut a rectangle out of a picture. Options: the fields of `CropImageRequest`."""
+        with self.uploaded(image) as (key,):
+            return self.run(CropImageRequest(image=key, **options))
+
+    def watermark_image(self, image: bytes | Path, watermark: bytes | Path, **options: Any) -> ImageResult:
+        """Put a watermark onto a picture. Options: the fields of `WatermarkImageRequest`."""
+        with self.uploaded(image, watermark) as (key, mark):
+            return self.run(WatermarkImageRequest(image=key, watermark=mark, **options))
+
+    def convert_image(self, image: bytes | Path, **options: Any) -> ImageResult:
+        """Convert a picture. Options: the fields of `ConvertImageRequest`."""
+        with self.uploaded(image) as (key,):
+            return self.run(ConvertImageRequest(image=key, **options))
 
     def read(self, key: MediaKey) -> bytes:
         """Give the bytes of a result."""
@@ -105,6 +115,7 @@ class AiServer:
 
     def _result(self, method: str, *arguments: Any) -> Any:
         try:
-            return getattr(self._handle, method).remote(*arguments).result(timeout_s=self._timeout_s)
-        except RayTaskError as error:
+            answer = getattr(self._handle, method).remote(*arguments).result(timeout_s=self._timeout_s)
+        except RAY_ERRORS as error:
             raise unwrapped(error) from error
+        return value_of(answer)

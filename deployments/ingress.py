@@ -18,10 +18,12 @@ from configs.settings import Settings
 from deployments.api import create_api
 from deployments.backends import HandleBackend
 from deployments.calls import Call, Served
+from deployments.errors import ApiError
 from deployments.gateway import Gateway, Route
 from deployments.model_states import ModelStates
 from deployments.runs import RunInfo
 from deployments.services import Services
+from pipelines.errors import PipelineError
 from pipelines.tasks.base import TaskRequest, TaskResult
 from pipelines.transforms import TRANSFORMS
 
@@ -53,12 +55,17 @@ class Ingress:
         """Make the HTTP application in the replica, where its clients and locks belong."""
         _log_to_stdout("ai_server.access", "%(message)s")
         _log_to_stdout("ai_server.errors", "%(asctime)s %(levelname)s %(message)s")
-        return create_api(self._services)
+        return create_api(self._services, behind_serve=True)
 
-    async def run(self, task: str, request: TaskRequest[Any], model: str | None, info: RunInfo) -> TaskResult:
-        """Do a task for another service of the cluster (`deployments.handles`)."""
+    async def run(
+        self, task: str, request: TaskRequest[Any], model: str | None, info: RunInfo
+    ) -> TaskResult | PipelineError | ApiError:
+        """Do a task for another service of the cluster (`deployments.handles`); errors are values."""
         call = Call(self._services, info, limit_s=None)
-        served: Served[TaskResult] = await call.run(task, request, model)
+        try:
+            served: Served[TaskResult] = await call.run(task, request, model)
+        except (PipelineError, ApiError) as error:
+            return error
         return served.result
 
     def upload(self, data: bytes, extension: str, owner: str) -> str:

@@ -11,10 +11,9 @@ from typing import Any
 from cluster.artifacts.local import LocalArtifactStore
 from configs.schema import ModelConfig, ServerConfig
 from configs.settings import Settings
-from deployments.errors import ModelUnavailable
 from deployments.runs import RunInfo
 from deployments.task_server import TaskServer
-from pipelines.errors import ModelLoadError
+from pipelines.errors import ModelLoadError, PipelineError
 from pipelines.loading import EngineSettings, load_pipeline
 from pipelines.sources import Places, find_weights
 from pipelines.tasks import TASKS
@@ -54,25 +53,23 @@ class ModelServer(TaskServer):
         """Say why the model could not be loaded, with the remedy; None when all is well."""
         return self._fault
 
-    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult:
-        """Do the work and give its result."""
-        pipeline = self._loaded()
-        result: TaskResult = await self._run(info, lambda space: TASKS[task].run(pipeline, request, space))
-        return result
+    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult | PipelineError:
+        """Do the work and give its result, or the error that it raised on purpose."""
+        if self._fault is not None:
+            return ModelLoadError(self._fault)
+        return await self._run(info, lambda space: TASKS[task].run(self._pipeline, request, space))
 
     async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
-        """Do the work and give its events one by one."""
-        pipeline = self._loaded()
+        """Do the work and give its events one by one; an error raised on purpose is the last of them."""
+        if self._fault is not None:
+            yield ModelLoadError(self._fault)
+            return
         stream = TASKS[task].stream
         assert stream is not None, f"{task} has no stream"
-        async with aclosing(self._stream(info, lambda space: stream(pipeline, request, space))) as events:
+        events = self._stream(info, lambda space: stream(self._pipeline, request, space))
+        async with aclosing(events):
             async for event in events:
                 yield event
-
-    def _loaded(self) -> Any:
-        if self._fault is not None:
-            raise ModelUnavailable(self._fault)
-        return self._pipeline
 
 
 def _load(model: ModelConfig, config: ServerConfig, settings: Settings) -> Any:

@@ -11,6 +11,7 @@ from cluster.gate import PriorityGate
 from configs.schema import TimeoutsConfig
 from deployments.runs import Activity, RunInfo
 from deployments.workspace import RunWorkspace
+from pipelines.errors import PipelineError
 from pipelines.tasks.base import RunLimits
 
 T = TypeVar("T")
@@ -53,13 +54,22 @@ class TaskServer:
         if activity.silent_s > self._stall_s:
             raise ReplicaStalled(f"a run has shown no progress for {activity.silent_s:.0f} s")
 
-    async def _run(self, info: RunInfo, work: Callable[[RunWorkspace], T]) -> T:
+    async def _run(self, info: RunInfo, work: Callable[[RunWorkspace], T]) -> T | PipelineError:
+        """Give the work's result, or the error that it raised on purpose.
+
+        Such an error is a value and not raised, because Serve logs whatever a replica raises with
+        its traceback, and a caller's bad input is no incident.
+        """
         async with self._workspace(info) as workspace:
-            return await self._in_thread(workspace, lambda: work(workspace))
+            try:
+                return await self._in_thread(workspace, lambda: work(workspace))
+            except PipelineError as error:
+                return error
 
     async def _stream(
         self, info: RunInfo, work: Callable[[RunWorkspace], Generator[T, None, None]]
-    ) -> AsyncGenerator[T, None]:
+    ) -> AsyncGenerator[T | PipelineError, None]:
+        """Give the work's events, and as the last one the error that it raised on purpose, if it did."""
         async with self._workspace(info) as workspace:
             events = work(workspace)
             try:
@@ -68,6 +78,8 @@ class TaskServer:
                     if isinstance(event, _End):
                         return
                     yield event
+            except PipelineError as error:
+                yield error
             finally:
                 await self._in_thread(workspace, events.close)
 

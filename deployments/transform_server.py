@@ -8,6 +8,7 @@ from configs.schema import ServerConfig
 from configs.settings import Settings
 from deployments.runs import RunInfo
 from deployments.task_server import TaskServer
+from pipelines.errors import PipelineError
 from pipelines.tasks.base import RunLimits, TaskRequest, TaskResult
 from pipelines.transforms import TRANSFORMS
 
@@ -28,11 +29,10 @@ class TransformServer(TaskServer):
         """Nothing can be missing."""
         return None
 
-    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult:
-        """Do the work and give its result."""
+    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult | PipelineError:
+        """Do the work and give its result, or the error that it raised on purpose."""
         transform = TRANSFORMS[task]
-        result: TaskResult = await self._run(info, lambda space: transform.run(request, space))
-        return result
+        return await self._run(info, lambda space: transform.run(request, space))
 
     async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncIterator[Any]:
         """Give the result as the only event."""

@@ -79,7 +79,7 @@ class AudioReader:
                 # Through 16 bits, because Whisper's own reader does so and equal input gives equal text.
                 yield frame.to_ndarray().reshape(-1).astype(np.float32) / 32768.0
         except av.error.FFmpegError as error:
-            raise self._unsupported("is damaged") from error
+            raise self._unsupported("is damaged, or its encoding is unknown") from error
         if self._num_samples == 0:
             raise self._unsupported("has a length of 0 seconds, or it is damaged")
         self._is_exhausted = True

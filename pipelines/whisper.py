@@ -19,6 +19,8 @@ ComputeType = Literal[
     "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
 ]
 
+_AUTO_TYPES = {"cpu": "int8", "cuda": "float16"}
+
 _MAX_CONTEXT_TOKENS = 223
 """Whisper's own limit of text that a window may build on."""
 
@@ -32,7 +34,7 @@ class WhisperOptions(PipelineOptions):
     compute_type: ComputeType = "auto"
     """CTranslate2's number format; ``auto`` is int8 on a CPU and float16 on a GPU."""
     beam_size: int = Field(default=5, ge=1, le=20)
-    window_s: float = Field(default=600.0, ge=30.0, le=3600.0)
+    window_s: float = Field(default=600.0, ge=60.0, le=3600.0)
     """Longer recordings are heard in windows of this length; memory grows with it."""
 
 
@@ -40,8 +42,7 @@ class WhisperPipeline:
     """Any Whisper model in CTranslate2's format; as many threads may run it at once as ``concurrency`` says.
 
     The weights are a folder with ``model.bin``, ``config.json``, ``tokenizer.json`` and a vocabulary.
-    CTranslate2 gives each concurrent run its own worker on the same weights, and a run keeps what
-    it knows in an object of its own.
+    CTranslate2 gives each concurrent run a worker on the same weights; a run's state is its own.
     """
 
     Options = WhisperOptions
@@ -51,7 +52,9 @@ class WhisperPipeline:
         self._model = WhisperModel(
             str(_complete(weights)),
             device=engine.device,
-            compute_type=_compute_type(options, engine),
+            compute_type=_AUTO_TYPES[engine.device]
+            if options.compute_type == "auto"
+            else options.compute_type,
             cpu_threads=engine.threads,
             num_workers=engine.concurrency,
             local_files_only=True,
@@ -63,15 +66,13 @@ class WhisperPipeline:
     ) -> Iterator[Segment | SpeechToTextSummary]:
         """Yield the segments in order of time, and one summary at the very end."""
         run = _Run(self._model, self._arguments(request), self._language(request), request.prompt)
-        with AudioReader(workspace.input(request.audio), field="audio") as reader:
+        with AudioReader(workspace.input(request.audio)) as reader:
             for window in windows(reader, self._options.window_s):
                 total_s = reader.expected_duration_s
                 for segment in run.hear(window):
-                    workspace.check_cancelled()
-                    _report(workspace, segment.end_s, total_s)
+                    _step(workspace, segment.end_s, total_s)
                     yield segment
-                workspace.check_cancelled()
-                _report(workspace, window.end_s, total_s)
+                _step(workspace, window.end_s, total_s)
             yield SpeechToTextSummary(language=run.language, duration_s=reader.duration_s)
 
     def _arguments(self, request: SpeechToTextRequest) -> dict[str, Any]:
@@ -171,7 +172,8 @@ def _time_s(time_s: float, offset_s: float) -> float:
     return round(float(offset_s + time_s), 3)
 
 
-def _report(workspace: Workspace, done_s: float, total_s: float | None) -> None:
+def _step(workspace: Workspace, done_s: float, total_s: float | None) -> None:
+    workspace.check_cancelled()
     if total_s:
         workspace.report(min(done_s / total_s, 1.0))
 
@@ -187,12 +189,6 @@ def _complete(weights: Path | None) -> Path:
             f"missing: {', '.join(missing)}. Check 'source'."
         )
     return weights
-
-
-def _compute_type(options: WhisperOptions, engine: EngineSettings) -> str:
-    if options.compute_type != "auto":
-        return options.compute_type
-    return "float16" if engine.device == "cuda" else "int8"
 
 
 def _languages(model: WhisperModel) -> tuple[str, ...]:

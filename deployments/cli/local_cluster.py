@@ -22,6 +22,8 @@ class LocalCluster:
     address: str
     """What other services put into ``RAY_ADDRESS``."""
     dashboard_url: str
+    metrics_url: str
+    """What Prometheus reads."""
 
 
 @contextmanager
@@ -40,7 +42,11 @@ def local_cluster(config: ConfigFile) -> Iterator[LocalCluster]:
         logging_level=logging.ERROR,
     )
     try:
-        yield LocalCluster(context.address_info["gcs_address"], f"http://{context.dashboard_url}")
+        yield LocalCluster(
+            address=ray.get_runtime_context().gcs_address,
+            dashboard_url=f"http://{context.dashboard_url}",
+            metrics_url=f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics",
+        )
     finally:
         ray.shutdown()
 

@@ -56,6 +56,7 @@ def _banner(config: ConfigFile, cluster: LocalCluster) -> str:
 [bold]AI Server is ready[/bold] ({config.args.profile}): {config.url}   docs: {config.url}/docs
 API key:   {key_file}
 Dashboard: {cluster.dashboard_url}   (its token: {token_file(os.environ)})
+Metrics:   {cluster.metrics_url}   (Prometheus)
 Cluster:   RAY_ADDRESS={cluster.address}   (for Python services that call it by handle)
 
 Try it:

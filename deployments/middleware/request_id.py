@@ -13,9 +13,10 @@ _SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 class RequestId:
     """Puts the id into ``request.state.request_id`` and into the answer's header."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, *, echo: bool) -> None:
+        """Wrap `app`; without `echo` somebody in front of it writes the answer's header."""
         self._app = app
+        self._echo = echo
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with an id."""
@@ -27,7 +28,7 @@ class RequestId:
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if self._echo and message["type"] == "http.response.start":
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-from PIL import Image, ImageChops
+from PIL import Image
 
 from pipelines.images.reading import Frame
-
-_KEEP, _RESTORE_BACKGROUND = 1, 2
 
 
 class FrameSequence(Image.Image):
@@ -27,13 +25,10 @@ class FrameSequence(Image.Image):
         self.n_frames, self.is_animated = count, True
         self.durations_ms: list[int] = []
         """Filled as the frames are made; the writers read each entry after its frame."""
-        self.disposals: list[int] = []
-        """What a GIF's viewer does to each frame before the next; filled in the same way."""
         self._frame = frame
         self._unit_ms = unit_ms
         self._wanted_ms = 0.0
         self._position = -1
-        self._next = frame(0)
         self.seek(0)
 
     def seek(self, frame: int) -> None:
@@ -42,15 +37,13 @@ class FrameSequence(Image.Image):
             raise EOFError
         if frame == self._position:
             return
-        current = self._next if frame == self._position + 1 else self._frame(frame)
-        self._position = frame
-        self._next = self._frame(frame + 1) if frame + 1 < self.n_frames else current
+        current = self._frame(frame)
         self.im, self._mode, self._size = current.image.im, current.image.mode, current.image.size
         self.palette = current.image.palette
         self._frame_info = current.image.info
+        self._position = frame
         if frame == len(self.durations_ms):
             self._add_duration(current.duration_ms)
-            self.disposals.append(_disposal(current.image, self._next.image))
 
     def tell(self) -> int:
         """Give the current frame's number."""
@@ -72,15 +65,3 @@ class FrameSequence(Image.Image):
         units = round((self._wanted_ms - sum(self.durations_ms)) / self._unit_ms)
         # Browsers play a GIF's frames of one unit ten times slower.
         self.durations_ms.append(max(units, 2 if self._unit_ms > 1 else 1) * self._unit_ms)
-
-
-def _disposal(current: Image.Image, following: Image.Image) -> int:
-    """A frame must be wiped before the next if that one is transparent where this one is not."""
-    if not following.has_transparency_data:
-        return _KEEP
-    vanishing = ImageChops.subtract(_opaque(current), _opaque(following))
-    return _RESTORE_BACKGROUND if vanishing.getbbox() else _KEEP
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    return image.convert("RGBA").getchannel("A")

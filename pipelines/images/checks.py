@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from pipelines.errors import InputTooLarge, UnsupportedMedia
 from pipelines.images.formats import PictureFormat
@@ -17,8 +17,8 @@ Size: TypeAlias = tuple[int, int]
 MAX_FRAMES = 10_000
 """7 minutes of film; without it a file of tiny frames could stay under the limit of pixels for hours."""
 
-# What Pillow raises on damaged files, found by feeding it such files: lookup and type errors come from
-# tables that a file promises and does not have, RuntimeError from the AVIF decoder.
+# What Pillow raises on damaged files, found by feeding it such files: lookup, type and assertion
+# errors come from tables that a file promises and does not have, RuntimeError from the AVIF decoder.
 _DAMAGED = (
     OSError,
     SyntaxError,
@@ -27,6 +27,7 @@ _DAMAGED = (
     LookupError,
     TypeError,
     AttributeError,
+    AssertionError,
     OverflowError,
     MemoryError,
     RuntimeError,
@@ -67,8 +68,6 @@ def decoding(field: str) -> Iterator[None]:
         raise UnsupportedMedia(
             f"The {field} is not a picture of a kind that is read here. Accepted: {kinds}.", field
         ) from error
-    except Image.DecompressionBombError as error:
-        raise InputTooLarge(f"The {field} is too large: {error}", field) from error
     except _DAMAGED as error:
         raise UnsupportedMedia(
             f"The {field} is damaged or incomplete ({error}). Send the whole file.", field

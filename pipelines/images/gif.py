@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 SIGNATURE = b"GIF8"
-_EXTENSION, _COMMENT, _IMAGE, _END = b"!", b"\xfe", b",", b";"
+_EXTENSION, _IMAGE, _END = b"!", b",", b";"
+_COMMENT, _APPLICATION = b"\xfe", b"\xff"
 _MAX_STRAY_BYTES = 1024
 
 
@@ -44,7 +45,7 @@ def measure(file: BinaryIO, max_frames: int) -> GifExtent:
     stray_bytes = 0
     while extent.frames <= max_frames and (kind := file.read(1)) not in (b"", _END):
         if kind == _EXTENSION:
-            _skip_extension(file)
+            _skip_extension(file, first=extent.frames == 0)
         elif kind == _IMAGE:
             descriptor = file.read(9).ljust(9, b"\0")
             extent.add_frame(descriptor)
@@ -67,20 +68,21 @@ def _skip_palette(file: BinaryIO, flags: int) -> None:
         file.seek(3 << (flags & 7) + 1, 1)
 
 
-def _skip_extension(file: BinaryIO) -> None:
-    if file.read(1) != _COMMENT:  # as Pillow, which takes the first part of the others unseen
-        _skip_part(file)
+def _skip_extension(file: BinaryIO, first: bool) -> None:
+    """Skip exactly what Pillow skips; else a file could show the two of them different frames."""
+    label = file.read(1)
+    if label != _COMMENT:
+        name = _part(file)
+        if label == _APPLICATION and first and name.startswith(b"NETSCAPE2.0"):
+            _part(file)
     _skip_data(file)
 
 
 def _skip_data(file: BinaryIO) -> None:
-    while _skip_part(file):
+    while _part(file):
         pass
 
 
-def _skip_part(file: BinaryIO) -> bool:
+def _part(file: BinaryIO) -> bytes:
     size = file.read(1)
-    if size in (b"", b"\0"):
-        return False
-    file.seek(size[0], 1)
-    return True
+    return file.read(size[0]) if size else b""

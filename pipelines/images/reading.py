@@ -14,9 +14,9 @@ from pipelines.images.checks import MAX_FRAMES, Size, check_pixels, decoding
 from pipelines.images.colour import eight_bit, usable_profile
 from pipelines.images.formats import PictureFormat
 
-# `check_pixels` stands before every decoding. Pillow's own limit is one number for the whole process,
-# and up to its double only a warning; it stays as the second fence, above the largest WebP.
-Image.MAX_IMAGE_PIXELS = 2**28
+# Pillow's own limit is one number for the whole process, and up to its double only a warning;
+# `check_pixels` stands before every decoding instead, and before Pillow where opening allocates.
+Image.MAX_IMAGE_PIXELS = None
 
 _READABLE = {each.traits.pillow: each for each in PictureFormat}
 _FORMATS = _READABLE | {"MPO": PictureFormat.JPG}  # JPEG's reader gives it for several JPEGs in one file

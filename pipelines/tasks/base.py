@@ -40,7 +40,7 @@ class RunLimits:
 
 
 class OutputFile(Protocol):
-    """A file of the artifact store in the making; it becomes visible when the block that made it ends well."""
+    """A file of the artifact store in the making; it becomes visible when its block ends well."""
 
     @property
     def file(self) -> BinaryIO:

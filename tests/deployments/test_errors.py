@@ -13,7 +13,14 @@ from cluster.artifacts.store import ArtifactNotFound, StoreFull
 from deployments import errors
 from deployments.errors import BadRequest, ModelNotFound, problem_of
 from deployments.fields import field_names, folded, pascal_case, pascal_words
-from pipelines.errors import Cancelled, EngineError, InputTooLarge, InvalidInput, UnsupportedMedia
+from pipelines.errors import (
+    Cancelled,
+    EngineError,
+    InputTooLarge,
+    InvalidInput,
+    ModelLoadError,
+    UnsupportedMedia,
+)
 from tests.deployments.conftest import client_of
 
 RAISED: list[tuple[Exception, int, str, str | None, str]] = [
@@ -37,7 +44,7 @@ RAISED: list[tuple[Exception, int, str, str | None, str]] = [
     (errors.TaskNotServed("chat"), 405, "NotSupportedException", "invalid_request_error", "task_not_served"),
     (errors.Busy("m"), 429, "TooManyRequests", "rate_limit_error", "rate_limit_exceeded"),
     (EngineError("m"), 500, "EngineError", "server_error", "engine_error"),
-    (errors.ModelUnavailable("m"), 503, "ModelUnavailable", "server_error", "model_unavailable"),
+    (ModelLoadError("m"), 503, "ModelUnavailable", "server_error", "model_unavailable"),
     (errors.ReplicaLost("m"), 503, "ServiceUnavailable", "server_error", "service_unavailable"),
     (Cancelled("m"), 503, "OperationCanceledException", "server_error", "operation_canceled_exception"),
     (errors.RunTimedOut("m"), 504, "TimeoutException", "timeout_error", "timeout"),

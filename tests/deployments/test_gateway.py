@@ -42,7 +42,7 @@ def test_a_name_finds_its_model() -> None:
 
 
 def test_an_unknown_name_lists_what_solves_the_task() -> None:
-    with pytest.raises(ModelNotFound, match="Available: whisper-base, whisper-tiny-en$"):
+    with pytest.raises(ModelNotFound, match=r"Available: whisper-base, whisper-tiny-en$"):
         GATEWAY.resolve("speech-to-text", "whisper-9")
 
 

@@ -47,6 +47,11 @@ class Blocker:
         return "done"
 
 
+async def every_task_has_run() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def began(blocker: Blocker) -> None:
     await asyncio.to_thread(blocker.began.wait)
 
@@ -55,12 +60,23 @@ async def test_the_result_of_the_work_comes_back(server: Server) -> None:
     assert await server.run(INFO, lambda _: 42) == 42
 
 
-async def test_an_error_of_the_work_comes_out_as_it_is(server: Server) -> None:
+async def test_an_error_that_was_raised_on_purpose_is_the_answer(server: Server) -> None:
     def fail(_: RunWorkspace) -> None:
         raise InvalidInput("too long", "text")
 
-    with pytest.raises(InvalidInput, match="too long"):
-        await server.run(INFO, fail)
+    error: object = await server.run(INFO, fail)
+    assert isinstance(error, InvalidInput)
+    assert error.field == "text"
+
+
+async def test_an_error_in_a_stream_is_its_last_event(server: Server) -> None:
+    def fail(_: RunWorkspace) -> Generator[int, None, None]:
+        yield 1
+        raise InvalidInput("too long", "text")
+
+    first, error = [event async for event in server.stream(INFO, fail)]
+    assert first == 1
+    assert isinstance(error, InvalidInput)
 
 
 async def test_one_permit_means_one_run_and_the_urgent_goes_first(server: Server) -> None:
@@ -72,8 +88,8 @@ async def test_one_permit_means_one_run_and_the_urgent_goes_first(server: Server
         asyncio.create_task(server.run(info, lambda _, name=name: order.append(name)))  # type: ignore[misc]
         for name, info in (("job", job), ("synchronous", INFO))
     ]
-    while (await server.activity()).waiting < 2:
-        await asyncio.sleep(0)
+    await every_task_has_run()
+    assert (await server.activity()).waiting == 2
     first.released.set()
     await asyncio.gather(running, *waiting)
     assert order == ["synchronous", "job"]
@@ -123,8 +139,7 @@ async def test_a_silent_run_makes_the_replica_unhealthy(tmp_path: Path) -> None:
     server = Server(LocalArtifactStore(tmp_path), RunLimits(), TimeoutsConfig(stall_s=1e-9), 1)
     released = threading.Event()
     running = asyncio.create_task(server.run(INFO, lambda _: released.wait()))
-    while not (await server.activity()).running:
-        await asyncio.sleep(0)
+    await every_task_has_run()
     with pytest.raises(ReplicaStalled):
         await server.check_health()
     released.set()

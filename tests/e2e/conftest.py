@@ -16,11 +16,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-START_LIMIT_S = 180
+SENTENCE = "The quick brown fox jumps over the lazy dog."
 
-BEEPER = '''
-"""A pipeline as a newcomer would write it: every word is a beep."""
-
+IMPORTS = """
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,28 +27,17 @@ import numpy as np
 from pipelines.loading import EngineSettings, PipelineOptions
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.text_to_speech import SpokenAudio, TextToSpeechRequest
-
-
-class BeeperPipeline:
-    """Speaks in beeps."""
-
-    class Options(PipelineOptions):
-        frequency_hz: float = 440.0
-
-    def __init__(self, weights: Path | None, options: Options, engine: EngineSettings) -> None:
-        seconds = np.arange(1_600) / 16_000
-        self._beep = (8_000 * np.sin(2 * np.pi * options.frequency_hz * seconds)).astype(np.int16)
-
-    def text_to_speech(self, request: TextToSpeechRequest, workspace: Workspace) -> Iterator[SpokenAudio]:
-        for _ in request.text.split():
-            yield SpokenAudio(self._beep, 16_000)
-'''
-
-EXTRA_MODELS = """
-- {id: beeper, tasks: [text-to-speech], pipeline: "my_beeper:BeeperPipeline", resources: {num_cpus: 0.1}}
-- {id: lost-voice, tasks: [text-to-speech], pipeline: "pipelines.piper:PiperPipeline",
-   source: [{folder: voices/lost.onnx}], resources: {num_cpus: 0.1}}
 """
+
+LOST_VOICE = {
+    "id": "lost-voice",
+    "tasks": ["text-to-speech"],
+    "pipeline": "pipelines.piper:PiperPipeline",
+    "source": [{"folder": "voices/lost.onnx"}],
+    "resources": {"num_cpus": 0.1},
+}
+
+UPLOAD_LIMIT_BYTES = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,7 @@ class Server:
     key: str
     data_dir: Path
     ray_address: str
+    metrics_url: str
     banner: str
     environment: dict[str, str]
     process: "subprocess.Popen[str]"
@@ -97,6 +85,7 @@ def start(folder: Path, config_file: Path) -> Server:
         key=(folder / "data" / "api-key").read_text().strip(),
         data_dir=folder / "data",
         ray_address=_found(r"RAY_ADDRESS=(\S+)", banner),
+        metrics_url=_found(r"Metrics:\s+(\S+)", banner),
         banner=banner,
         environment=environment,
         process=process,
@@ -123,20 +112,34 @@ def _read_banner(process: "subprocess.Popen[str]") -> str:
 def _found(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     assert match, f"{pattern} is not in:\n{text}"
-    return match.group(1)
+    found: str = match.group(1)
+    return found
+
+
+def recipe(language: str, containing: str) -> str:
+    """Give a code block of CONTRIBUTING.md: what it tells newcomers is what the tests run."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    return next(block for block in blocks if containing in block)
+
+
+def write_configuration(folder: Path) -> Path:
+    """Write the default configuration with two models more: a newcomer's, and one that cannot load."""
+    (folder / "my_beeper.py").write_text(IMPORTS + recipe("python", "class BeeperPipeline"))
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    arguments = config["applications"][0]["args"]
+    beeper = {**yaml.safe_load(recipe("yaml", "my_beeper"))[0], "resources": {"num_cpus": 0.1}}
+    arguments["models"] += [beeper, LOST_VOICE]
+    arguments["limits"] = {"upload_bytes": UPLOAD_LIMIT_BYTES}
+    path = folder / "serve.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The default configuration, with two models more: one of a newcomer, one that cannot load."""
+    """The server of the session; that it stops well is checked at its end."""
     folder = tmp_path_factory.mktemp("server")
-    (folder / "my_beeper.py").write_text(BEEPER)
-    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    arguments = config["applications"][0]["args"]
-    arguments["models"] += yaml.safe_load(EXTRA_MODELS)
-    arguments["limits"] = {"upload_bytes": 60_000_000}
-    (folder / "serve.yaml").write_text(yaml.safe_dump(config))
-    running = start(folder, folder / "serve.yaml")
+    running = start(folder, write_configuration(folder))
     yield running
     assert stop(running) == 0
 
@@ -151,3 +154,12 @@ def client(server: Server) -> Iterator[httpx.Client]:
 def openai_client(server: Server) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def spoken(server: Server) -> bytes:
+    """A sentence, spoken by the server."""
+    body = {"input": SENTENCE, "response_format": "wav"}
+    answer = httpx.post(f"{server.url}/v1/audio/speech", json=body, headers=server.auth, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer.content

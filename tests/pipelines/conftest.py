@@ -50,7 +50,7 @@ def bare_whisper(weights_of: WeightsOf) -> WhisperModel:
 
 @pytest.fixture(scope="session")
 def tiny_english_whisper(weights_of: WeightsOf) -> WhisperPipeline:
-    return WhisperPipeline(weights_of("whisper-tiny-en"), WhisperOptions(window_s=30), ENGINE)
+    return WhisperPipeline(weights_of("whisper-tiny-en"), WhisperOptions(window_s=60), ENGINE)
 
 
 @pytest.fixture(scope="session")

@@ -127,8 +127,19 @@ def silent_wav(num_samples: int) -> bytes:
         (CLIPS[0].path.read_bytes()[:20], "is not a sound file"),
         (CLIPS[0].path.read_bytes()[:44], "0 seconds"),
         (silent_wav(0), "0 seconds"),
+        (silent_wav(100)[:20] + b"\x34\x12" + silent_wav(100)[22:], "its encoding is unknown"),
     ],
-    ids=["empty", "letter", "subtitles", "playlist", "concat", "half-header", "header", "0-seconds"],
+    ids=[
+        "empty",
+        "letter",
+        "subtitles",
+        "playlist",
+        "concat",
+        "half-header",
+        "header",
+        "0-seconds",
+        "unknown-encoding",
+    ],
 )
 def test_what_is_no_sound_is_refused_with_what_is_accepted(data: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "upload"

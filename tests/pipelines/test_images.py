@@ -64,7 +64,7 @@ def test_a_bomb_is_refused_by_its_header(path: Path) -> None:
         (1000, 1000, _gif_frame() * 101, "1000 x 1000 pixels x 101 frames"),
         (1, 1, _gif_frame() + _gif_frame(60_000, 60_000), "60000 x 60000 pixels x 2 frames"),
         (1, 1, _gif_frame() * 10_001, "10,000 frames"),
-        (1, 1, b"!\xf9\0" + _gif_frame(60_000, 60_000), "60000 x 60000"),
+        (1, 1, b"!\xff\x0bNETSCAPE2.0\0\1,\0" + _gif_frame(60_000, 60_000), "60000 x 60000"),
         (1, 1, b"\0\0" + _gif_frame(60_000, 60_000), "60000 x 60000"),
     ],
 )
@@ -133,8 +133,9 @@ def test_floats_that_are_no_numbers_are_refused(path: Path) -> None:
         picture.frame()
 
 
-def test_damaged_exif_is_no_reason_to_refuse(path: Path) -> None:
-    path.write_bytes(_encoded(Image.new("RGB", (8, 4)), "JPEG", exif=b"Exif\0\0XX rubbish"))
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_is_no_reason_to_refuse(path: Path, format_: str) -> None:
+    path.write_bytes(_encoded(Image.new("RGB", (8, 4)), format_, exif=b"Exif\0\0XX rubbish"))
     with open_image(path, "image", LIMIT) as picture:
         assert picture.frame().image.size == (8, 4)
 

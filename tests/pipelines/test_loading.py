@@ -9,14 +9,14 @@ from pipelines.loading import EngineSettings, PipelineOptions, load_pipeline
 HERE = f"{__name__}:"
 
 
-class Options(PipelineOptions):
+class HearingOptions(PipelineOptions):
     beam_size: int = 5
 
 
 class Hears:
-    Options = Options
+    Options = HearingOptions
 
-    def __init__(self, weights: Path | None, options: Options, engine: EngineSettings) -> None:
+    def __init__(self, weights: Path | None, options: HearingOptions, engine: EngineSettings) -> None:
         self.options = options
 
     def speech_to_text(self, request: Any, workspace: Any) -> Any:
@@ -24,7 +24,7 @@ class Hears:
 
 
 class RaisesInItsConstructor(Hears):
-    def __init__(self, weights: Path | None, options: Options, engine: EngineSettings) -> None:
+    def __init__(self, weights: Path | None, options: HearingOptions, engine: EngineSettings) -> None:
         raise RuntimeError("out of memory")
 
 
@@ -33,7 +33,7 @@ def load(name: str, task: str = "speech-to-text", **options: object) -> Any:
 
 
 def test_a_pipeline_gets_its_validated_options() -> None:
-    assert load("Hears", beam_size=1).options == Options(beam_size=1)
+    assert load("Hears", beam_size=1).options == HearingOptions(beam_size=1)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import FolderSource, HubSource, PackageSource
+from configs.schema import FolderSource, HubSource, ModelSource, PackageSource
 from pipelines.errors import ChecksumMismatch, SourceNotFound
 from pipelines.sources import Places, find_weights
 
@@ -90,7 +90,7 @@ def test_a_named_file_that_is_absent_is_refused(places: Places) -> None:
 
 
 def test_nowhere_says_where_it_looked_and_what_to_do(places: Places) -> None:
-    sources = [FolderSource(folder="w"), PackageSource(package="no_such_package")]
+    sources: list[ModelSource] = [FolderSource(folder="w"), PackageSource(package="no_such_package")]
     with pytest.raises(SourceNotFound) as caught:
         find_weights("m", sources, {}, places)
     assert f"folder {places.data_dir / 'w'}" in str(caught.value)

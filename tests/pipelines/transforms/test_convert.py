@@ -2,6 +2,7 @@ from io import BytesIO
 
 import pytest
 from PIL import Image, ImageCms
+from pydantic import ValidationError
 
 from pipelines.errors import InvalidInput
 from pipelines.images import PictureFormat
@@ -9,6 +10,7 @@ from tests.fakes import FolderWorkspace
 from tests.pipelines.transforms.pictures import difference, encoded, flag, opened, transform
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SRGB_TARGET = ImageCms.createProfile("sRGB")
 SWAPPED = SRGB.replace(b"rXYZ", b"zXYZ").replace(b"gXYZ", b"rXYZ").replace(b"zXYZ", b"gXYZ")
 """A profile in which the red channel is green light, and the other way round."""
 
@@ -33,6 +35,13 @@ def test_formats_have_their_other_spellings(workspace: FolderWorkspace, name: st
     assert _converted(workspace, encoded(flag(), "PNG"), name).format == "JPEG"
 
 
+def test_a_format_is_a_word(workspace: FolderWorkspace) -> None:
+    with pytest.raises(ValidationError, match="output_format"):
+        transform(workspace, "convert-image", image="any", output_format=7)
+    with pytest.raises(ValidationError, match="output_format"):
+        transform(workspace, "convert-image", image="any", output_format="psd")
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
 def test_pictures_come_out_upright_and_without_exif(
@@ -51,16 +60,14 @@ def test_pictures_come_out_upright_and_without_exif(
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "somebody's camera"
     exif.get_ifd(0x8825)[1] = "N"
+    data = encoded(stored, source, exif=exif)
     for target in ("png", "jpg"):
-        image = _converted(workspace, encoded(stored, source, exif=exif), target)
+        image = _converted(workspace, data, target)
         assert difference(image, flag()) < 10
         assert not dict(image.getexif())
 
 
-@pytest.mark.parametrize(
-    "mode",
-    ["1", "L", "LA", "P", "RGBA", "I;16", "F", "CMYK", "I"],
-)
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "F", "CMYK", "I"])
 def test_every_mode_keeps_its_look(workspace: FolderWorkspace, mode: str) -> None:
     grey = flag("L")
     wide = {
@@ -68,10 +75,22 @@ def test_every_mode_keeps_its_look(workspace: FolderWorkspace, mode: str) -> Non
         "I": grey.convert("I").point(lambda value: value * 257 + 0),
         "F": grey.convert("F").point(lambda value: value * (1 / 255) + 0),
     }
-    image = wide.get(mode) or flag(mode)
+    image = wide.get(mode) or (flag().quantize(8) if mode == "P" else flag(mode))
     expected = grey if mode in wide else image.convert("RGBA" if mode == "LA" else "RGB")
     for target in PictureFormat:
         assert difference(_converted(workspace, encoded(image, "TIFF"), target), expected) < 5
+
+
+def test_numbers_beyond_16_bits_are_stretched(workspace: FolderWorkspace) -> None:
+    deep = Image.new("I", (2, 1), -1000)
+    deep.putpixel((1, 0), 1_000_000)
+    image = _converted(workspace, encoded(deep, "TIFF"), "png")
+    assert (image.getpixel((0, 0)), image.getpixel((1, 0))) == (0, 255)
+
+
+def test_lab_is_converted(workspace: FolderWorkspace) -> None:
+    image = _converted(workspace, encoded(Image.new("LAB", (4, 4), (255, 128, 128)), "TIFF"), "png")
+    assert difference(image, Image.new("RGB", (4, 4), "white")) < 3
 
 
 @pytest.mark.parametrize("target", ["jpg", "bmp"])
@@ -109,17 +128,28 @@ def test_pixels_become_srgb_where_the_profile_cannot_be_kept(workspace: FolderWo
     assert difference(image, Image.new("RGB", (8, 8), (255, 0, 0))) < 3
 
 
+def test_transparency_survives_the_conversion_of_colours(workspace: FolderWorkspace) -> None:
+    clear = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    clear.paste((0, 255, 0, 255), (0, 0, 10, 20))
+    image = _converted(workspace, encoded(clear, "PNG", icc_profile=SWAPPED), "gif").convert("RGBA")
+    assert image.getpixel((15, 5))[3] == 0  # type: ignore[index]
+    assert difference(image.crop((0, 0, 10, 20)), Image.new("RGB", (10, 20), (255, 0, 0))) < 3
+
+
+def test_a_profile_with_broken_tables_is_ignored(workspace: FolderWorkspace) -> None:
+    broken = SRGB.replace(b"rTRC", b"zzzz").replace(b"rXYZ", b"yyyy")
+    image = _converted(workspace, encoded(flag(), "PNG", icc_profile=broken), "bmp")
+    assert difference(image, flag()) < 1
+
+
 def test_a_watermark_is_seen_in_its_own_colours(workspace: FolderWorkspace) -> None:
     base = encoded(Image.new("RGB", (40, 40)), "PNG", icc_profile=SWAPPED)
     mark = encoded(Image.new("RGB", (9, 9), (255, 0, 0)), "PNG")
     keys = {"image": workspace.add(base, "base"), "watermark": workspace.add(mark, "mark")}
     image = opened(workspace, transform(workspace, "watermark-image", **keys, opacity=1))
-    seen = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(BytesIO(SWAPPED)), SRGB_PROFILE)
+    seen = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(BytesIO(SWAPPED)), SRGB_TARGET)
     assert seen is not None
     assert difference(seen.crop((10, 10, 19, 19)), Image.new("RGB", (9, 9), (255, 0, 0))) < 3
-
-
-SRGB_PROFILE = ImageCms.createProfile("sRGB")
 
 
 @pytest.mark.parametrize("profile", [b"rubbish", SRGB[:200]])

@@ -82,5 +82,5 @@ def test_stops_when_it_is_cancelled(workspace: FolderWorkspace) -> None:
 def test_the_limit_is_the_configured_one(workspace: FolderWorkspace) -> None:
     small = FolderWorkspace(workspace.folder, RunLimits(image_pixels=1000))
     key = small.add(encoded(flag(), "PNG"), "flag.png")
-    with pytest.raises(InputTooLarge, match="60 x 40 .* 1,000"):
+    with pytest.raises(InputTooLarge, match=r"60 x 40 .* 1,000"):
         transform(small, "scale-image", image=key, width=10)

@@ -1,0 +1,70 @@
+"""Another Python service of the cluster: a driver process of its own that calls by handle."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Server
+
+pytestmark = pytest.mark.e2e
+
+DRIVER = """
+import io
+import json
+
+from PIL import Image
+
+from deployments.errors import ModelNotFound
+from deployments.handles import AiServer
+from pipelines.errors import InvalidInput
+
+server = AiServer.connect()
+spoken = server.text_to_speech("The quick brown fox jumps over the lazy dog.", voice="hibari")
+heard = server.speech_to_text(server.read(spoken.audio), word_timestamps=True)
+picture = io.BytesIO()
+Image.new("RGB", (64, 48), "teal").save(picture, "PNG")
+scaled = server.scale_image(picture.getvalue(), width=32)
+cropped = server.crop_image(picture.getvalue(), x=1, y=2, width=10, height=20)
+marked = server.watermark_image(picture.getvalue(), picture.getvalue(), watermark_scale=0.2)
+converted = server.convert_image(picture.getvalue(), output_format="webp")
+refused = []
+for call in (
+    lambda: server.text_to_speech("hello", voice="nobody"),
+    lambda: server.speech_to_text(b"this is text", model="whisper-base"),
+):
+    try:
+        call()
+    except (ModelNotFound, InvalidInput) as error:
+        refused.append(type(error).__name__)
+print(json.dumps({
+    "duration_s": spoken.duration_s,
+    "text": heard.text,
+    "words": len(heard.segments[0].words),
+    "scaled": [scaled.width, scaled.height],
+    "cropped": [cropped.width, cropped.height],
+    "marked": [marked.width, marked.height],
+    "converted": server.read(converted.image)[8:12].decode(),
+    "refused": refused,
+}))
+"""
+
+
+def test_a_separate_driver_gets_the_same_records(server: Server, tmp_path: Path) -> None:
+    environment = {**server.environment, "RAY_ADDRESS": server.ray_address, "RAY_AUTH_MODE": "token"}
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert "fox" in answer["text"]
+    assert answer["words"] >= 8
+    assert answer["duration_s"] > 1
+    assert answer["scaled"] == [32, 24]
+    assert answer["cropped"] == [10, 20]
+    assert answer["marked"] == [64, 48]
+    assert answer["converted"] == "WEBP"
+    assert answer["refused"] == ["ModelNotFound", "UnsupportedMedia"]
