@@ -42,3 +42,8 @@ class Settings(BaseModel):
     def api_key_file(self) -> Path:
         """The file that holds the admin key."""
         return self.data_dir / "api-key"
+
+    @property
+    def cluster_file(self) -> Path:
+        """What a shell sources to join the running local cluster."""
+        return self.data_dir / "cluster.env"

@@ -8,6 +8,8 @@ from pathlib import Path
 RAY_DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    # A busy laptop answers the router's question late; the default of 0.1 s makes it ask again and again.
+    "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",
     "RAY_AUTH_MODE": "token",
     # Despite its name it is what makes Ray use the loopback address for everything it can.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

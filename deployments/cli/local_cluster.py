@@ -2,14 +2,17 @@
 
 import logging
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
 from configs.load import ConfigError, ConfigFile
+from deployments.cli.environment import RAY_DEFAULTS
 
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
 """Blobs travel by key, so the object store only carries records and streamed pieces."""
@@ -49,6 +52,19 @@ def local_cluster(config: ConfigFile) -> Iterator[LocalCluster]:
         )
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def cluster_file(cluster: LocalCluster, path: Path) -> Iterator[None]:
+    """Keep a file for the block that shells `source`: what Ray's tools and other drivers need to join."""
+    names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", *RAY_DEFAULTS)
+    values = {name: os.environ[name] for name in names if name in os.environ}
+    values["RAY_ADDRESS"] = cluster.address
+    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def check_port_is_free(host: str, port: int) -> None:

@@ -14,7 +14,7 @@ from configs.load import ConfigFile
 from configs.settings import Settings
 from deployments.app import build
 from deployments.cli.environment import token_file
-from deployments.cli.local_cluster import LocalCluster, local_cluster
+from deployments.cli.local_cluster import LocalCluster, cluster_file, local_cluster
 from deployments.cli.startup import Startup
 
 SERVE_LOGGING = {"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False}
@@ -30,10 +30,11 @@ def run(config: ConfigFile, console: Console) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     console.print("Starting Ray …")
-    with local_cluster(config) as cluster:
+    settings = Settings.from_environment()
+    with local_cluster(config) as cluster, cluster_file(cluster, settings.cluster_file):
         _deploy(config)
         if Startup(config, console).wait_until_ready(stop):
-            console.print(_banner(config, cluster), highlight=False, soft_wrap=True)
+            console.print(_banner(config, cluster, settings), highlight=False, soft_wrap=True)
             stop.wait()
         console.print("Stopping …")
         serve.shutdown()
@@ -50,14 +51,14 @@ def _deploy(config: ConfigFile) -> None:
     serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
 
 
-def _banner(config: ConfigFile, cluster: LocalCluster) -> str:
-    key_file = Settings.from_environment().api_key_file
+def _banner(config: ConfigFile, cluster: LocalCluster, settings: Settings) -> str:
+    key_file = settings.api_key_file
     return f"""
 [bold]AI Server is ready[/bold] ({config.args.profile}): {config.url}   docs: {config.url}/docs
 API key:   {key_file}
 Dashboard: {cluster.dashboard_url}   (its token: {token_file(os.environ)})
 Metrics:   {cluster.metrics_url}   (Prometheus)
-Cluster:   RAY_ADDRESS={cluster.address}   (for Python services that call it by handle)
+Cluster:   source {settings.cluster_file}   (before a Python service that calls it by handle)
 
 Try it:
 

@@ -47,10 +47,8 @@ class Server:
     url: str
     key: str
     data_dir: Path
-    ray_address: str
     metrics_url: str
     banner: str
-    environment: dict[str, str]
     process: "subprocess.Popen[str]"
 
     @property
@@ -84,10 +82,8 @@ def start(folder: Path, config_file: Path) -> Server:
         url=f"http://127.0.0.1:{port}",
         key=(folder / "data" / "api-key").read_text().strip(),
         data_dir=folder / "data",
-        ray_address=_found(r"RAY_ADDRESS=(\S+)", banner),
         metrics_url=_found(r"Metrics:\s+(\S+)", banner),
         banner=banner,
-        environment=environment,
         process=process,
     )
 
@@ -110,7 +106,7 @@ def _read_banner(process: "subprocess.Popen[str]") -> str:
 
 
 def _found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
+    match: re.Match[str] | None = re.search(pattern, text)
     assert match, f"{pattern} is not in:\n{text}"
     found: str = match.group(1)
     return found

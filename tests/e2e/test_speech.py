@@ -93,6 +93,7 @@ def test_subtitles_and_text(client: httpx.Client, spoken: bytes, response_format
     assert answer.text.lstrip().startswith(start)
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the client's own use of its types
 def test_translation(openai_client: openai.OpenAI, spoken: bytes) -> None:
     found = openai_client.audio.translations.create(model="whisper-1", file=("a.wav", spoken))
     assert "fox" in found.text
@@ -110,15 +111,14 @@ def test_a_transcript_streams(openai_client: openai.OpenAI, spoken: bytes) -> No
 def test_speech_arrives_sentence_by_sentence(client: httpx.Client) -> None:
     body = {"input": STORY, "voice": "piper-joe", "response_format": "pcm"}
     with client.stream("POST", "/v1/audio/speech", json=body) as answer:
-        first = next(answer.iter_raw())
-        rest = b"".join(answer.iter_raw())
+        first, *rest = answer.iter_raw()
     assert len(first) > 0
-    assert len(rest) > 2 * len(first)
+    assert len(rest) >= 3
 
 
 def test_speed(client: httpx.Client) -> None:
     def length(speed: float) -> int:
-        body = {"input": SENTENCE, "speed": speed, "response_format": "pcm"}
+        body = {"input": SENTENCE, "voice": "hibari", "speed": speed, "response_format": "pcm"}
         return len(client.post("/v1/audio/speech", json=body).content)
 
     assert length(2.0) == pytest.approx(length(1.0) / 2, rel=0.15)

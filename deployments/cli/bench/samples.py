@@ -1,4 +1,4 @@
-"""What the benchmarks work on: speech that Piper speaks here, and a drawn 12-megapixel photograph."""
+"""What the benchmarks work on: texts, recorded speech, and a drawn 12-megapixel photograph."""
 
 import io
 import wave
@@ -16,6 +16,8 @@ STORY = (
     "The train stood there for a long time before it went on into the night."
 )
 
+RECORDING_RATE = 16_000
+
 
 def wav(samples: np.ndarray, sample_rate: int) -> bytes:
     """Encode mono int16 samples."""
@@ -28,10 +30,16 @@ def wav(samples: np.ndarray, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def clip(speech: np.ndarray, sample_rate: int, seconds: float, path: Path) -> Path:
-    """Write a clip of exactly `seconds`, the speech repeated as often as it takes."""
-    path.write_bytes(wav(np.resize(speech, int(seconds * sample_rate)), sample_rate))
+def clip(recordings: Path, seconds: float, path: Path) -> Path:
+    """Write a clip of exactly `seconds` from a folder's 16 kHz recordings, repeated as often as it takes."""
+    speech = np.concatenate([_samples(file) for file in sorted(recordings.glob("*.wav"))])
+    path.write_bytes(wav(np.resize(speech, int(seconds * RECORDING_RATE)), RECORDING_RATE))
     return path
+
+
+def _samples(file: Path) -> np.ndarray:
+    with wave.open(str(file), "rb") as audio:
+        return np.frombuffer(audio.readframes(audio.getnframes()), np.int16)
 
 
 def photograph(path: Path) -> Path:

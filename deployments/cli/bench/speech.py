@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,9 @@ LISTENER, SPEAKER = "whisper-base", "piper-joe"
 def speech(
     runs: Annotated[int, typer.Option(help="How often each side acts; medians are printed.")] = 5,
     long: Annotated[bool, typer.Option(help="Also the 10-minute clip (takes several minutes).")] = True,
+    recordings: Annotated[Path, typer.Option(help="Folder of 16 kHz wav files with speech.")] = Path(
+        "tests/data"
+    ),
     config_file: Annotated[Path, typer.Option(help="The running server's configuration.")] = Path(
         "serve_config.yaml"
     ),
@@ -35,14 +39,19 @@ def speech(
     settings = Settings.from_environment()
     config = load_config(config_file).args
     voice = PiperVoice.load(_weights(SPEAKER, config, settings))
+    model = WhisperModel(
+        _weights(LISTENER, config, settings), "cpu", compute_type="int8", cpu_threads=_threads(config)
+    )
     with connect(settings, timeout_s=600) as client, tempfile.TemporaryDirectory() as folder:
         report("Text to speech", list(_speaking(client, voice, runs)))
-        report("Speech to text", list(_listening(client, voice, runs, long, config, settings, Path(folder))))
+        clips = {s: clip(recordings, s, Path(folder) / f"{s}s.wav") for s in (10, 30, 600)}
+        listening = _Listening(client, model, clips)
+        report("Speech to text", list(listening.compare(runs, long)))
 
 
 def _speaking(client: httpx.Client, voice: Any, runs: int) -> Iterator[Comparison]:
-    def say(text: str) -> httpx.Response:
-        body = {"input": text, "voice": SPEAKER, "response_format": "wav"}
+    def say() -> httpx.Response:
+        body = {"input": SENTENCE, "voice": SPEAKER, "response_format": "wav"}
         return ask(client, "POST", "/v1/audio/speech", json=body)
 
     def first_byte() -> None:
@@ -50,52 +59,46 @@ def _speaking(client: httpx.Client, voice: Any, runs: int) -> Iterator[Compariso
         with client.stream("POST", "/v1/audio/speech", json=body) as answer:
             next(answer.iter_raw())
 
-    bare, ours = medians(lambda: _spoken(voice, SENTENCE), lambda: say(SENTENCE), runs)
-    yield Comparison("one sentence", bare, ours, 1.15)
-    bare, ours = medians(lambda: next(iter(voice.synthesize(STORY))), first_byte, runs)
-    yield Comparison("first byte of 5 sentences", bare, ours, 1.5)
+    yield Comparison("one sentence", *medians(lambda: _spoken(voice), say, runs), 1.15)
+    times = medians(lambda: next(iter(voice.synthesize(STORY))), first_byte, runs)
+    yield Comparison("first byte of 5 sentences", *times, 1.5)
 
 
-def _listening(
-    client: httpx.Client, voice: Any, runs: int, long: bool, config: ServerConfig, settings: Settings,
-    folder: Path,
-) -> Iterator[Comparison]:  # fmt: skip
-    threads = _threads(config)
-    model = WhisperModel(
-        _weights(LISTENER, config, settings), "cpu", compute_type="int8", cpu_threads=threads
-    )
-    story, rate = _samples(voice, STORY), voice.config.sample_rate
+def _spoken(voice: Any) -> bytes:
+    samples = np.concatenate([chunk.audio_int16_array for chunk in voice.synthesize(SENTENCE)])
+    return wav(samples, voice.config.sample_rate)
 
-    def bare(path: Path) -> None:
-        list(model.transcribe(str(path), vad_filter=True)[0])
 
-    def ours(path: Path) -> None:
+@dataclass(frozen=True)
+class _Listening:
+    """Both ways to transcribe a clip; the clips by their length in seconds."""
+
+    client: httpx.Client
+    model: Any
+    clips: dict[int, Path]
+
+    def compare(self, runs: int, long: bool) -> Iterator[Comparison]:
+        yield Comparison("30 s", *self._alone(30, runs), 1.10)
+        if long:
+            yield Comparison("10 minutes", *self._alone(600, min(runs, 3)), 1.03)
+        times = medians(
+            lambda: at_once(lambda: self._bare(10), 1, CLIENTS),
+            lambda: at_once(lambda: self._ours(10), CLIENTS, CLIENTS),
+            runs,
+        )
+        yield Comparison(f"{CLIENTS} clients, 10 s each", *times, 1.0, "throughput")
+
+    def _alone(self, seconds: int, runs: int) -> tuple[float, float]:
+        return medians(lambda: self._bare(seconds), lambda: self._ours(seconds), runs)
+
+    def _bare(self, seconds: int) -> None:
+        list(self.model.transcribe(str(self.clips[seconds]), vad_filter=True)[0])
+
+    def _ours(self, seconds: int) -> None:
         # Streamed, because ten minutes of audio take longer than a synchronous call may.
         fields = {"model": LISTENER, "stream": "true"}
-        with path.open("rb") as audio:
-            ask(client, "POST", "/v1/audio/transcriptions", data=fields, files={"file": audio})
-
-    half_minute = clip(story, rate, 30, folder / "30s.wav")
-    yield Comparison("30 s", *medians(lambda: bare(half_minute), lambda: ours(half_minute), runs), 1.10)
-    if long:
-        ten_minutes = clip(story, rate, 600, folder / "600s.wav")
-        times = medians(lambda: bare(ten_minutes), lambda: ours(ten_minutes), min(runs, 3))
-        yield Comparison("10 minutes", *times, 1.03)
-    ten_seconds = clip(story, rate, 10, folder / "10s.wav")
-    times = medians(
-        lambda: at_once(lambda: bare(ten_seconds), 1, CLIENTS),
-        lambda: at_once(lambda: ours(ten_seconds), CLIENTS, CLIENTS),
-        runs,
-    )
-    yield Comparison(f"{CLIENTS} clients, 10 s each", *times, 1.0, "throughput")
-
-
-def _spoken(voice: Any, text: str) -> bytes:
-    return wav(_samples(voice, text), voice.config.sample_rate)
-
-
-def _samples(voice: Any, text: str) -> np.ndarray:
-    return np.concatenate([chunk.audio_int16_array for chunk in voice.synthesize(text)])
+        with self.clips[seconds].open("rb") as audio:
+            ask(self.client, "POST", "/v1/audio/transcriptions", data=fields, files={"file": audio})
 
 
 def _weights(model_id: str, config: ServerConfig, settings: Settings) -> str:
