@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -19,8 +20,7 @@ DESCRIPTION = """One HTTP API in front of the generative and media work of an ap
 
 `/api/*` speaks AI Server's wire format, `/v1/*` OpenAI's. Both need an API key, as
 `Authorization: Bearer …` or `X-Api-Key`. The examples expect it in `$AI_SERVER_API_KEY`.
-The schema is at `/openapi.json`. (This page takes its scripts from a CDN; behind a firewall
-load the schema into a client of your own.)
+The schema is at `/openapi.json`.
 """
 
 
@@ -29,7 +29,7 @@ def create_api(services: Services, *, behind_serve: bool = False) -> FastAPI:
 
     Ray Serve's proxy writes the header ``X-Request-Id`` of every answer; anywhere else we do.
     """
-    api = FastAPI(
+    api = FastAPIOffline(
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,

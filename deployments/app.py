@@ -8,7 +8,7 @@ from ray.serve.config import AutoscalingConfig
 
 from configs.schema import Autoscaling, Resources, ServerConfig
 from configs.settings import Settings
-from deployments.ingress import TRANSFORMS_ID, Ingress
+from deployments.ingress import INGRESS_ID, TRANSFORMS_ID, Ingress
 from deployments.model_server import ModelServer
 from deployments.transform_server import TransformServer
 
@@ -73,7 +73,7 @@ def _autoscaling(autoscaling: Autoscaling) -> AutoscalingConfig:
 def _ingress(config: ServerConfig) -> serve.Deployment:
     ingress = config.ingress
     return serve.deployment(
-        name="ingress",
+        name=INGRESS_ID,
         num_replicas=ingress.num_replicas,
         max_ongoing_requests=ingress.max_ongoing_requests,
         ray_actor_options={"num_cpus": ingress.num_cpus},

@@ -27,6 +27,7 @@ from pipelines.errors import PipelineError
 from pipelines.tasks.base import TaskRequest, TaskResult
 from pipelines.transforms import TRANSFORMS
 
+INGRESS_ID = "ingress"
 TRANSFORMS_ID = "transforms"
 """Name of the deployment that runs the transforms."""
 

@@ -16,6 +16,15 @@ ANSWER_LIMIT_S = 3.0
 """A replica whose event loop lives answers in milliseconds; longer means that it is stuck."""
 
 
+# Keyed by the values of Serve's DeploymentStatus, whose class is private.
+_WITHOUT_REPLICAS: dict[str, ModelState] = {
+    "HEALTHY": ModelState.SLEEPING,
+    "DOWNSCALING": ModelState.SLEEPING,
+    # Its process dies while it loads; of anything milder the replica itself can tell.
+    "DEPLOY_FAILED": ModelState.UNAVAILABLE,
+}
+
+
 class ModelStates:
     """Answers /ready. Never wakes a sleeping model: only running replicas are asked."""
 
@@ -37,11 +46,11 @@ class ModelStates:
 
     async def _describe(self, route: Route, overview: DeploymentStatusOverview | None) -> ModelStatus:
         replicas = _running_replicas(overview)
-        if replicas == 0:
-            sleeping = overview is not None and overview.status.value in {"HEALTHY", "DOWNSCALING"}
-            state = ModelState.SLEEPING if sleeping else ModelState.LOADING
-            return ModelStatus(route.id, state, route.tasks, overview.message if overview else "")
-        return await self._ask(route, replicas)
+        if replicas:
+            return await self._ask(route, replicas)
+        status = overview.status if overview else "UPDATING"
+        state = _WITHOUT_REPLICAS.get(status, ModelState.LOADING)
+        return ModelStatus(route.id, state, route.tasks, overview.message if overview else "")
 
     async def _ask(self, route: Route, replicas: int) -> ModelStatus:
         handle = self._handles[route.id]

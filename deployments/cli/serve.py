@@ -22,14 +22,14 @@ def serve(
 ) -> None:
     """Start a Ray cluster on this machine and serve the configuration on it; Ctrl-C stops both."""
     console = Console()
-    environment.prepare(os.environ)
-    # Ray reads the environment when it is imported.
-    from deployments.cli.local_server import run
-
     try:
         config = load_config(config_file).listening_on(host, port)
         load_or_create_admin_key(Settings.from_environment().api_key_file)
+        environment.prepare(os.environ)
+        # Imported here, because Ray reads the environment when it is imported.
+        from deployments.cli.local_server import run
+
         run(config, console)
     except ConfigError as error:
-        console.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error

@@ -7,9 +7,11 @@ import httpx
 from ray import serve
 from ray.serve.schema import ApplicationStatus
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from configs.load import ConfigError, ConfigFile
+from deployments.ingress import INGRESS_ID, TRANSFORMS_ID
 
 POLL_S = 0.25
 
@@ -38,6 +40,7 @@ class Startup:
         columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.description}"), BarColumn(20),
                    TextColumn("{task.fields[state]}"), TimeElapsedColumn())  # fmt: skip
         with Progress(*columns, console=self._console) as progress:
+            self._say(progress, f"Loading {', '.join(self._names())} …")
             for name in self._names():
                 self._rows[name] = progress.add_task(name, total=1, state="starting")
             while not stop.wait(POLL_S):
@@ -47,7 +50,7 @@ class Startup:
 
     def _names(self) -> list[str]:
         names = [model.id for model in self._config.args.models]
-        return [*names, "transforms"] if self._config.args.transforms.enabled else names
+        return [*names, TRANSFORMS_ID] if self._config.args.transforms.enabled else names
 
     def _show(self, progress: Progress) -> bool:
         _fail_if_impossible(self._config.application)
@@ -57,8 +60,9 @@ class Startup:
             if progress.tasks[row].finished:
                 continue
             if shown := _DONE.get(state["state"]):
-                progress.update(row, completed=1, state=f"{shown} {state['detail']}")
-                self._say(progress, f"{state['id']}: {shown} {state['detail']}")
+                shown = f"{shown} {escape(state['detail'])}".rstrip()
+                progress.update(row, completed=1, state=shown)
+                self._say(progress, f"{state['id']}: {shown}")
             else:
                 progress.update(row, state=state["state"])
         return bool(states) and progress.finished
@@ -81,5 +85,8 @@ class Startup:
 
 def _fail_if_impossible(application: str) -> None:
     overview = serve.status().applications.get(application)
-    if overview is not None and overview.status is ApplicationStatus.DEPLOY_FAILED:
+    if overview is None or overview.status is not ApplicationStatus.DEPLOY_FAILED:
+        return
+    ingress = overview.deployments.get(INGRESS_ID)
+    if ingress is None or ingress.status != "HEALTHY":
         raise ConfigError(f"The application could not be deployed: {overview.message}")

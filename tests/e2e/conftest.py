@@ -106,7 +106,7 @@ def _read_banner(process: "subprocess.Popen[str]") -> str:
 
 
 def _found(pattern: str, text: str) -> str:
-    match: re.Match[str] | None = re.search(pattern, text)
+    match = re.search(pattern, text)
     assert match, f"{pattern} is not in:\n{text}"
     found: str = match.group(1)
     return found
@@ -114,7 +114,9 @@ def _found(pattern: str, text: str) -> str:
 
 def recipe(language: str, containing: str) -> str:
     """Give a code block of CONTRIBUTING.md: what it tells newcomers is what the tests run."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    blocks: list[str] = re.findall(
+        rf"```{language}\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL
+    )
     return next(block for block in blocks if containing in block)
 
 
