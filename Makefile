@@ -1,5 +1,5 @@
 # The whole interface of the project: `make run`, `make test`. Everything else is a part of them.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed

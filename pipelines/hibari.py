@@ -14,9 +14,6 @@ from pipelines.phonemes import break_long_words, is_speakable, speakable_text, s
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.text_to_speech import SpokenAudio, TextToSpeechRequest
 
-MAX_SPEED = 2.0
-"""Above it the engine drops sounds: at 4 it is only 2.5 times as fast (measured)."""
-
 
 class HibariOptions(PipelineOptions):
     """Which of Hibari's voices speaks."""
@@ -47,7 +44,7 @@ class HibariPipeline:
         _check(request)
         random = np.random.default_rng(request.seed)
         for phonemes in self._speakable(request.text):
-            samples = self._engine.from_ids(self._engine.ids(phonemes), request.speed, random)
+            samples = self._engine.from_ids(self._engine.ids(phonemes), rng=random)
             yield SpokenAudio(_int16(samples), SAMPLE_RATE)
             workspace.check_cancelled()
 
@@ -66,10 +63,6 @@ class HibariPipeline:
 
 
 def _check(request: TextToSpeechRequest) -> None:
-    if request.speed > MAX_SPEED:
-        raise InvalidInput(
-            f"speed: this voice speaks at 0.25 to {MAX_SPEED:g}, not {request.speed:g}.", "speed"
-        )
     if request.speaker not in {None, "0"}:
         raise InvalidInput(
             f"speaker: this voice has only one speaker, not {request.speaker!r}; leave it out.", "speaker"

@@ -49,7 +49,6 @@ class PiperPipeline:
         config = self._voice.config
         settings = SynthesisConfig(
             speaker_id=speaker_number(config, request.speaker),
-            length_scale=config.length_scale / request.speed,
             noise_scale=self._options.noise_scale,
             noise_w_scale=self._options.noise_w_scale,
         )

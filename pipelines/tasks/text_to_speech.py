@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from pipelines.audio import AudioFormat, AudioWriter, PipeSink
+from pipelines.audio_tempo import at_tempo
 from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Workspace
 
 MAX_TEXT_LENGTH = 20_000
@@ -28,7 +29,7 @@ class TextToSpeechRequest(TaskRequest[TextToSpeechResult]):
 
     text: str = Field(min_length=1, max_length=MAX_TEXT_LENGTH)
     speed: float = Field(default=1.0, ge=0.25, le=4.0)
-    """1 is the voice's own pace, 2 twice as fast (OpenAI's range)."""
+    """1 is the voice's own pace, 2 twice as fast (OpenAI's range). The task sees to it, not the pipeline."""
     speaker: str | None = None
     """Name or number of the speaker, for voices that have several."""
     seed: int | None = Field(default=None, ge=0)
@@ -51,7 +52,7 @@ class TextToSpeechPipeline(Protocol):
     """A model that speaks."""
 
     def text_to_speech(self, request: TextToSpeechRequest, workspace: Workspace) -> Iterator[SpokenAudio]:
-        """Yield the speech sentence by sentence."""
+        """Yield the speech sentence by sentence, at the voice's own pace."""
 
 
 TextToSpeechEvent: TypeAlias = bytes
@@ -62,7 +63,8 @@ def _spoken(
 ) -> Iterator[SpokenAudio]:
     for piece in pipeline.text_to_speech(request, workspace):
         workspace.check_cancelled()
-        yield piece
+        samples = at_tempo(piece.samples, piece.sample_rate, request.speed)
+        yield SpokenAudio(samples, piece.sample_rate)
 
 
 def stream(

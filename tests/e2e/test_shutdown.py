@@ -1,5 +1,6 @@
 """Ctrl-C stops everything that the server started; a replica that dies is replaced."""
 
+import time
 from pathlib import Path
 
 import httpx
@@ -25,16 +26,32 @@ def test_ctrl_c_stops_every_process(tmp_path: Path) -> None:
     assert not (server.data_dir / "cluster.env").exists()
 
 
-def test_a_replica_that_dies_is_replaced_and_its_caller_hardly_notices(
-    server: Server, client: httpx.Client
-) -> None:
-    body = {"input": "Still here.", "voice": "hibari"}
+def replica_of(server: Server, model: str) -> psutil.Process:
+    """Find the process that serves a model."""
     family = psutil.Process(server.process.pid).children(recursive=True)
-    replica = next(process for process in family if process.name().startswith("ray::ServeRepli")
-                   and "hibari" in " ".join(process.cmdline()))  # fmt: skip
-    replica.kill()
-    assert client.post("/v1/audio/speech", json=body).status_code in {200, 503}
-    deadline_tries = 200
-    while client.post("/v1/audio/speech", json=body).status_code != 200:
-        deadline_tries -= 1
-        assert deadline_tries, "no new replica answered"
+    return next(process for process in family if process.cmdline()[0].endswith(f":{model}"))
+
+
+def test_a_replica_that_hangs_makes_the_server_unready(server: Server, client: httpx.Client) -> None:
+    replica = replica_of(server, "hibari")
+    replica.suspend()
+    try:
+        answer = client.get("/ready")
+    finally:
+        replica.resume()
+    states = {model["id"]: model["state"] for model in answer.json()["models"]}
+    assert answer.status_code == 503
+    assert states["hibari"] == "stalled"
+    assert states["piper-joe"] == "ready"
+
+
+def test_a_replica_that_dies_is_replaced(server: Server, client: httpx.Client) -> None:
+    body = {"input": "Still here.", "voice": "beeper"}
+    replica_of(server, "beeper").kill()
+    deadline = time.monotonic() + 60
+    answer = client.post("/v1/audio/speech", json=body)
+    while answer.status_code != 200:
+        assert answer.status_code == 503, answer.text
+        assert answer.headers["retry-after"]
+        assert time.monotonic() < deadline, "no new replica answered"
+        answer = client.post("/v1/audio/speech", json=body)

@@ -26,10 +26,9 @@ def speak(
     workspace: FolderWorkspace,
     text: str,
     *,
-    speed: float = 1.0,
     seed: int | None = None,
 ) -> list[Int16Samples]:
-    request = TextToSpeechRequest(text=text, speed=speed, seed=seed)
+    request = TextToSpeechRequest(text=text, seed=seed)
     return [piece.samples for piece in pipeline.text_to_speech(request, workspace)]
 
 
@@ -55,19 +54,6 @@ def test_a_seed_makes_it_repeatable(hibari: HibariPipeline, workspace: FolderWor
     one, same, other = (speak(hibari, workspace, "Hello there.", seed=seed)[0] for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
-
-
-@pytest.mark.parametrize("speed", [0.25, 0.5, 2.0])
-def test_speed_changes_the_duration(speed: float, hibari: HibariPipeline, workspace: FolderWorkspace) -> None:
-    text = "How fast can you say this sentence?"
-    normal = len(speak(hibari, workspace, text)[0])
-    assert len(speak(hibari, workspace, text, speed=speed)[0]) == pytest.approx(normal / speed, rel=0.2)
-
-
-def test_a_speed_beyond_the_engine_is_refused(hibari: HibariPipeline, workspace: FolderWorkspace) -> None:
-    with pytest.raises(InvalidInput, match=r"speed: this voice speaks at 0.25 to 2, not 2.5") as refusal:
-        speak(hibari, workspace, "Hello.", speed=2.5)
-    assert refusal.value.field == "speed"
 
 
 def test_it_has_one_speaker(hibari: HibariPipeline, workspace: FolderWorkspace) -> None:
