@@ -1,13 +1,18 @@
 """The API keys: made at the first start, compared in constant time."""
 
 import hmac
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.secrets import create_secret
+
 ADMIN_ID = "0"
 """The admin key's id, which names the folder of its results (as AI Server numbers it)."""
+
+
+class EmptyKeyFile(Exception):
+    """The file of the admin key has nothing in it."""
 
 
 @dataclass(frozen=True)
@@ -34,29 +39,15 @@ class ApiKeys:
 def load_or_create_admin_key(path: Path) -> str:
     """Read the admin key, or make one: ``ak-`` and 32 hex digits in a file of mode 0600.
 
-    Two processes that start at once agree on one key: whoever links the file first wins.
-
     Raises:
-        ValueError: the file is there and empty.
+        EmptyKeyFile: the file is there and empty.
     """
-    if path.exists():
-        return _read(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"ak-{secrets.token_hex(16)}\n")
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    create_secret(path, f"ak-{secrets.token_hex(16)}\n")
     return _read(path)
 
 
 def _read(path: Path) -> str:
     key = path.read_text().strip()
     if not key:  # an empty key would open the server to everybody who sends none
-        raise ValueError(f"{path} is empty. Delete it; the next start makes a new key.")
+        raise EmptyKeyFile(f"{path} is empty. Delete it; the next start makes a new key.")
     return key

@@ -1,39 +1,66 @@
 """Reading a Serve configuration file; errors name the file's key."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from configs.schema import ServerConfig
+from configs.schema import Config, ServerConfig
 
 
 class ConfigError(Exception):
     """The configuration file cannot be used; the message names the file, the key and the fault."""
 
 
-@dataclass(frozen=True)
-class ConfigFile:
-    """A Serve configuration file that was read and whose arguments are valid."""
+class HttpOptions(Config):
+    """Where the server listens; the rest of Serve's options would only be in the way of `deployments`."""
 
-    application: str
-    """Name of the Serve application."""
-    route_prefix: str
-    host: str
-    port: int
-    args: ServerConfig
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65_535)
+    keep_alive_timeout_s: int = Field(default=65, ge=1)
+    """Above the 60 s of the usual load balancers, which would otherwise reuse a closed connection."""
+
+
+class ApplicationConfig(Config):
+    """One entry of ``applications``."""
+
+    name: str = "ai-server"
+    route_prefix: str = Field(default="/", pattern="^/")
+    import_path: str = "deployments.app:build"
+    args: ServerConfig = ServerConfig()
+
+
+class ConfigFile(Config):
+    """A Serve configuration file: the keys of Ray Serve's schema that this server uses."""
+
+    applications: tuple[ApplicationConfig]
+    http_options: HttpOptions = HttpOptions()
+    proxy_location: Literal["HeadOnly", "EveryNode"] = "HeadOnly"
+    logging_config: dict[str, Any] = Field(default_factory=dict)
+    """Ray Serve's own, passed on as it is."""
+
+    @property
+    def application(self) -> ApplicationConfig:
+        """The only application."""
+        return self.applications[0]
+
+    @property
+    def args(self) -> ServerConfig:
+        """What the application is built from."""
+        return self.application.args
 
     @property
     def url(self) -> str:
         """Where a client on this machine finds the server."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  # compared, not bound
-        return f"http://{host}:{self.port}{self.route_prefix.rstrip('/')}"
+        host = self.http_options.host
+        host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104  # compared, not bound
+        return f"http://{host}:{self.http_options.port}{self.application.route_prefix.rstrip('/')}"
 
     def listening_on(self, host: str | None, port: int | None) -> "ConfigFile":
         """Give the same file with another address, where one is given."""
-        return replace(self, host=host or self.host, port=port or self.port)
+        given = {name: value for name, value in (("host", host), ("port", port)) if value}
+        return self.model_copy(update={"http_options": self.http_options.model_copy(update=given)})
 
 
 def load_config(path: Path) -> ConfigFile:
@@ -42,20 +69,11 @@ def load_config(path: Path) -> ConfigFile:
     Raises:
         ConfigError: the file is missing, is not YAML, or breaks the schema.
     """
-    document = _read_yaml(path)
-    application = _only_application(document, path)
-    http = document.get("http_options") or {}
     try:
-        args = ServerConfig.model_validate(application.get("args") or {})
+        return ConfigFile.model_validate(_read_yaml(path))
     except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from error
-    return ConfigFile(
-        application=application.get("name", "ai-server"),
-        route_prefix=application.get("route_prefix", "/"),
-        host=http.get("host", "127.0.0.1"),
-        port=http.get("port", 8000),
-        args=args,
-    )
+        lines = (f"{path}: {_key(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        raise ConfigError("\n".join(lines)) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -70,22 +88,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return document
 
 
-def _only_application(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    applications = document.get("applications")
-    if not isinstance(applications, list) or len(applications) != 1 or not isinstance(applications[0], dict):
-        raise ConfigError(f"{path}: applications: exactly one application is expected")
-    application: dict[str, Any] = applications[0]
-    return application
-
-
-def _explain(error: ValidationError, path: Path) -> str:
-    lines = [f"{path}: applications[0].args{_key(e['loc'])}: {e['msg']}" for e in error.errors()]
-    return "\n".join(lines)
-
-
 def _key(location: tuple[int | str, ...]) -> str:
     parts = [part for place, part in enumerate(location) if not _is_kind(location, place)]
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
 
 
 def _is_kind(location: tuple[int | str, ...], place: int) -> bool:

@@ -5,17 +5,21 @@ from `configs.settings`. Sizes are in bytes, times in seconds.
 """
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 MIB = 1024 * 1024
+INGRESS_ID = "ingress"
+TRANSFORMS_ID = "transforms"
+RESERVED_IDS = {INGRESS_ID, TRANSFORMS_ID}
+"""Deployments that are no models."""
 
 
 class Config(BaseModel):
     """Base of all sections: frozen, and a misspelt key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FolderSource(Config):
@@ -148,7 +152,7 @@ class LimitsConfig(Config):
     image_pixels: int = Field(default=100_000_000, ge=1)
     """Width x height x frames of a decoded picture."""
     queued_requests: int = Field(default=100, ge=1)
-    """Requests that may wait for one model in each ingress replica; above it the answer is 429."""
+    """Requests that may wait in one replica of a model; above it the answer is 429."""
 
 
 class TimeoutsConfig(Config):
@@ -165,7 +169,7 @@ class TimeoutsConfig(Config):
 class ServerConfig(Config):
     """The whole application."""
 
-    profile: Literal["cpu", "single-gpu", "multi-node"] | str = "cpu"
+    profile: str = "cpu"
     """A name for people; it shows in the banner and in /ready."""
     models: tuple[ModelConfig, ...] = ()
     """In order of preference: the first that solves a task is its default."""
@@ -179,6 +183,8 @@ class ServerConfig(Config):
     @field_validator("models")
     @classmethod
     def _names_are_unique(cls, models: tuple[ModelConfig, ...]) -> tuple[ModelConfig, ...]:
+        if reserved := sorted({model.id for model in models} & RESERVED_IDS):
+            raise ValueError(f"these ids are the server's own: {', '.join(reserved)}")
         names = Counter(name.lower() for model in models for name in (model.id, *model.aliases))
         if twice := sorted(name for name, count in names.items() if count > 1):
             raise ValueError(f"each id and alias may be used once; used more often: {', '.join(twice)}")

@@ -18,7 +18,7 @@ TITLE = "AI Server on Ray"
 VERSION = "0.1.0"
 DESCRIPTION = """One HTTP API in front of the generative and media work of an application.
 
-`/api/*` speaks AI Server's wire format, `/v1/*` OpenAI's. Both need an API key, as
+`/api/*` speaks AI Server's wire format, `/v1/*` OpenAI's. They need an API key, as
 `Authorization: Bearer …` or `X-Api-Key`. The examples expect it in `$AI_SERVER_API_KEY`.
 The schema is at `/openapi.json`.
 """

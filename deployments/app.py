@@ -6,14 +6,17 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
-from configs.schema import Autoscaling, Resources, ServerConfig
+from configs.schema import INGRESS_ID, TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
 from configs.settings import Settings
-from deployments.ingress import INGRESS_ID, TRANSFORMS_ID, Ingress
+from deployments.ingress import Ingress
 from deployments.model_server import ModelServer
 from deployments.transform_server import TransformServer
 
 HEALTH_CHECK_PERIOD_S = 2.0
 """A dead single replica is noticed after about this long (10 s is Serve's default: 11.6 s of errors)."""
+
+SPARE_REQUESTS = 8
+"""For questions about the replica itself; they pass the gate."""
 
 ROUTER = {"initial_backoff_s": 0.005, "max_backoff_s": 0.02}
 """Serve's default back-off leaves a saturated replica idle between requests."""
@@ -45,8 +48,9 @@ def _worker(
     return serve.deployment(
         name=name,
         ray_actor_options={"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus},
-        # Above the gate's permits, so that waiting stands in the gate's order and not in the router's.
-        max_ongoing_requests=max(8, 4 * resources.concurrency),
+        # Whatever may wait for the model waits in its gate, where the order is known; and a replica
+        # whose line is full still has room for the questions of /ready.
+        max_ongoing_requests=config.limits.queued_requests + resources.concurrency + SPARE_REQUESTS,
         max_queued_requests=config.limits.queued_requests,
         autoscaling_config=_autoscaling(autoscaling),
         health_check_period_s=HEALTH_CHECK_PERIOD_S,

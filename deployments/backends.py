@@ -2,27 +2,42 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError, WorkerCrashedError
-from ray.serve.exceptions import BackPressureError, RequestCancelledError
-from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+    RequestCancelledError,
+)
+from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 from deployments.errors import ApiError, Busy, ReplicaLost
 from deployments.runs import RunInfo
-from pipelines.errors import Cancelled, PipelineError
+from pipelines.errors import Cancelled, ModelLoadError, PipelineError
 from pipelines.tasks.base import TaskRequest, TaskResult
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
-_LOST = (ActorDiedError, ActorUnavailableError, WorkerCrashedError)
-RAY_ERRORS = (RayTaskError, BackPressureError, RequestCancelledError, *_LOST)
+_LOST = (ActorDiedError, ActorUnavailableError, ReplicaUnavailableError, WorkerCrashedError)
+RAY_ERRORS = (
+    RayTaskError,
+    BackPressureError,
+    DeploymentUnavailableError,
+    RequestCancelledError,
+    *_LOST,
+)
 """What a handle raises instead of a replica's answer."""
 
 
 class HandleBackend:
-    """Calls the replicas of one deployment."""
+    """Calls the replicas of one deployment.
+
+    If the replica dies, the work is done once more: a run changes nothing that a second one breaks.
+    """
 
     def __init__(self, handle: DeploymentHandle[Any]) -> None:
         """Take the deployment's handle."""
@@ -30,22 +45,43 @@ class HandleBackend:
         self._streaming = handle.options(stream=True)
 
     async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
-        """Do the work; once more if the replica died, since a second run breaks nothing."""
+        """Do the work and give its result; a caller that is cancelled stops the work."""
         try:
             return await self._run_once(task, request, info)
         except ReplicaLost:
             return await self._run_once(task, request, info)
 
-    async def _run_once(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
-        try:
-            result: ResultT | PipelineError = await self._handle.run.remote(task, request, info)
-        except RAY_ERRORS as error:
-            raise unwrapped(error) from error
-        return value_of(result)
-
     async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
         """Do the work and give its events; a caller that stops listening stops the work."""
-        # remote() is annotated with both kinds of response; stream=True makes it this one.
+        is_first = True
+        try:
+            async with aclosing(self._stream_once(task, request, info)) as events:
+                async for event in events:
+                    is_first = False
+                    yield event
+        except ReplicaLost:
+            if not is_first:
+                raise
+            async with aclosing(self._stream_once(task, request, info)) as events:
+                async for event in events:
+                    yield event
+
+    # remote() is annotated with both kinds of response; stream=True chooses.
+
+    async def _run_once(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
+        response = cast("DeploymentResponse[Any]", self._handle.run.remote(task, request, info))
+        try:
+            answer: ResultT | PipelineError | ApiError = await response
+        except asyncio.CancelledError:
+            response.cancel()  # Ray goes on with what nobody awaits any more
+            raise
+        except RAY_ERRORS as error:
+            raise unwrapped(error) from error
+        return value_of(answer)
+
+    async def _stream_once(
+        self, task: str, request: TaskRequest[Any], info: RunInfo
+    ) -> AsyncGenerator[Any, None]:
         response = cast(
             "DeploymentResponseGenerator[Any]", self._streaming.stream.remote(task, request, info)
         )
@@ -71,9 +107,11 @@ def unwrapped(error: Exception) -> Exception:
         cause = error.cause
         return cause if isinstance(cause, Exception) else error
     if isinstance(error, BackPressureError):
-        return Busy("Too many requests wait for this model; try again in a moment.")
+        return Busy()
     if isinstance(error, _LOST):
         return ReplicaLost("The replica that did this work died; try again.")
+    if isinstance(error, DeploymentUnavailableError):
+        return ModelLoadError("The model's process could not be started; the server's log has the reason.")
     return Cancelled("The run was cancelled.")
 
 
@@ -82,5 +120,5 @@ async def within(seconds: float, awaitable: Any, default: Any) -> Any:
     try:
         async with asyncio.timeout(seconds):
             return await awaitable
-    except (TimeoutError, *_LOST):
+    except (TimeoutError, BackPressureError, *_LOST):
         return default

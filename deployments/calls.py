@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,7 @@ from deployments.runs import RunInfo
 from deployments.services import Services
 from pipelines.tasks.base import TaskRequest, TaskResult
 
+T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
 
@@ -36,48 +37,47 @@ class Call:
     """Seconds until the result, or the first event of a stream; None waits for ever."""
 
     @classmethod
-    def of(cls, services: Services, *, owner: str, request_id: str) -> "Call":
+    def of(cls, services: Services, *, owner: str) -> "Call":
         """Make the call of a client that waits for its answer."""
-        info = RunInfo(request_id=request_id, owner=owner, priority=Priority.SYNCHRONOUS)
-        return cls(services, info, services.config.timeouts.request_s)
+        return cls(
+            services, RunInfo(owner=owner, priority=Priority.SYNCHRONOUS), services.config.timeouts.request_s
+        )
 
-    async def run(
-        self, task: str, request: TaskRequest[ResultT], model: str | None = None
-    ) -> Served[ResultT]:
+    async def run(self, task: str, request: TaskRequest[ResultT], route: Route) -> Served[ResultT]:
         """Do the work within the synchronous limit.
 
         Raises:
-            ApiError: `ModelNotFound`, `TaskNotServed`, `Busy`, `ReplicaLost`, `RunTimedOut`.
+            ApiError: `Busy`, `ReplicaLost`, `RunTimedOut`.
             PipelineError: what the pipeline said of the input.
         """
-        route = self.services.gateway.resolve(task, model)
         timer = _Timer(self.services, task, route)
         with timer:
-            try:
-                async with asyncio.timeout(self.limit_s):
-                    result = await route.backend.run(task, request, self.info)
-            except TimeoutError as error:
-                raise RunTimedOut(_too_slow(self.limit_s)) from error
+            result = await self._in_time(route.backend.run(task, request, self.info))
         return Served(result, route, timer.seconds)
 
-    async def stream(
-        self, task: str, request: TaskRequest[Any], model: str | None = None
-    ) -> AsyncGenerator[Any, None]:
+    async def stream(self, task: str, request: TaskRequest[Any], route: Route) -> AsyncGenerator[Any, None]:
         """Start the work and wait for its first event, so that a failure still becomes an HTTP error.
 
         Returns the whole stream, first event included. The synchronous limit holds until that
         first event; the rest may take as long as the work does.
         """
-        route = self.services.gateway.resolve(task, model)
         timer = _Timer(self.services, task, route)
         events = route.backend.stream(task, request, self.info)
         with timer.unless_ok():
-            try:
-                async with asyncio.timeout(self.limit_s):
-                    first = await anext(events)
-            except TimeoutError as error:
-                raise RunTimedOut(_too_slow(self.limit_s)) from error
+            first = await self._in_time(anext(events))
         return _counted(first, events, timer)
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.limit_s) as deadline:
+                return await work
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise  # the work's own
+            raise RunTimedOut(
+                f"The work did not end within {self.limit_s:g} s, the limit of a synchronous call; "
+                "it was stopped. Send less at once, or ask for a stream where the API has one."
+            ) from error
 
 
 async def _counted(first: Any, rest: AsyncGenerator[Any, None], timer: "_Timer") -> AsyncGenerator[Any, None]:
@@ -86,10 +86,6 @@ async def _counted(first: Any, rest: AsyncGenerator[Any, None], timer: "_Timer")
             yield first
             async for event in rest:
                 yield event
-
-
-def _too_slow(limit_s: float | None) -> str:
-    return f"The work did not end within {limit_s:g} s, the limit of a synchronous call; it was stopped."
 
 
 class _Timer:

@@ -10,8 +10,8 @@ from deployments.calls import Call
 from deployments.errors import Unauthorized
 from deployments.services import Services
 
-_bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer ak-…`")
-_header = APIKeyHeader(name="X-Api-Key", auto_error=False, description="The same key in its own header")
+BEARER = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer ak-…`")
+KEY_HEADER = APIKeyHeader(name="X-Api-Key", auto_error=False, description="The same key in its own header")
 
 
 async def services_of(request: Request) -> Services:
@@ -26,8 +26,8 @@ ServicesDep = Annotated[Services, Depends(services_of)]
 async def valid_key(
     request: Request,
     services: ServicesDep,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    header: Annotated[str | None, Security(_header)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    header: Annotated[str | None, Security(KEY_HEADER)],
 ) -> ApiKey:
     """Find the API key that the request carries; only headers are read for it.
 
@@ -46,7 +46,7 @@ KeyDep = Annotated[ApiKey, Depends(valid_key)]
 
 async def call_of(request: Request, services: ServicesDep, key: KeyDep) -> Call:
     """Make a call on behalf of the request's API key."""
-    return Call.of(services, owner=key.id, request_id=request.state.request_id)
+    return Call.of(services, owner=key.id)
 
 
 CallDep = Annotated[Call, Depends(call_of)]

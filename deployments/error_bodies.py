@@ -9,14 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from deployments.errors import ApiError, BadRequest, NotFound, Problem, problem_of
 from deployments.fields import pascal_case, wrong_fields
 
 _OPENAI_TYPES: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
-    HTTPStatus.NOT_FOUND: "not_found_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
     HTTPStatus.GATEWAY_TIMEOUT: "timeout_error",
 }
@@ -30,9 +29,11 @@ _OPENAI_CODES: dict[str, str] = {
 }
 
 
-def error_response(path: str, problem: Problem) -> JSONResponse:
-    """Answer a problem in the wire format that belongs to `path`."""
-    body = _openai_body(problem) if path.startswith("/v1/") else _aiserver_body(problem)
+def error_response(scope: Scope, problem: Problem) -> JSONResponse:
+    """Answer a problem in the wire format that belongs to the path behind the application's prefix."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    is_openai = path.startswith("/v1/")
+    body = _openai_body(problem) if is_openai else _aiserver_body(problem)
     return JSONResponse(body, status_code=problem.status, headers=dict(problem.headers))
 
 
@@ -73,8 +74,8 @@ async def answer_http_exception(request: Request, error: Exception) -> JSONRespo
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, ApiError):
         # The framework wraps whatever reading the body raised, our own 413 included.
-        return error_response(request.url.path, problem_of(error.__cause__))
-    return error_response(request.url.path, _problem_of_http(request, error))
+        return error_response(request.scope, problem_of(error.__cause__))
+    return error_response(request.scope, _problem_of_http(request, error))
 
 
 def _problem_of_http(request: Request, error: HTTPException) -> Problem:
@@ -93,7 +94,7 @@ def _problem_of_http(request: Request, error: HTTPException) -> Problem:
 async def answer_validation_error(request: Request, error: Exception) -> JSONResponse:
     """Answer what the framework's own validation of parameters and bodies found."""
     assert isinstance(error, RequestValidationError)
-    return error_response(request.url.path, problem_of(_bad_request_of(error.errors())))
+    return error_response(request.scope, problem_of(_bad_request_of(error.errors())))
 
 
 def _bad_request_of(errors: Sequence[Any]) -> BadRequest:

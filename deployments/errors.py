@@ -107,6 +107,11 @@ class RangeNotSatisfiable(ApiError):
 class Busy(ApiError):
     """Too many requests wait for this model."""
 
+    def __init__(self) -> None:
+        """Say so, always in the same words."""
+        super().__init__("Too many requests wait for this model. Try again in a moment.")
+        self.args = ()
+
 
 class ReplicaLost(ApiError):
     """The process that did the work died."""
@@ -129,6 +134,8 @@ class Problem:
 
 
 _RETRY = {"Retry-After": "2"}
+_NO_RETRY = {"x-should-retry": "false"}
+"""OpenAI's clients repeat every 5xx otherwise, and the same work would take as long again."""
 
 _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] = (
     # The most specific class of a family stands first.
@@ -143,7 +150,7 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (BadRequest, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
     (Busy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
     (ReplicaLost, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", _RETRY),
-    (RunTimedOut, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", {}),
+    (RunTimedOut, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", _NO_RETRY),
     (UnsupportedMedia, HTTPStatus.BAD_REQUEST, "UnsupportedMedia", {}),
     (InputTooLarge, HTTPStatus.BAD_REQUEST, "InputTooLarge", {}),
     (InvalidInput, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),

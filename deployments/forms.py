@@ -56,6 +56,9 @@ async def read_json(request: Request) -> Any:
     Raises:
         BadRequest: it is not JSON; the message gives the position.
     """
+    kind, _ = parse_options_header(request.headers.get("content-type"))
+    if kind and not _is_json(kind.decode("latin-1").lower()):
+        raise BadRequest(f"Send the body as JSON, with the header Content-Type: {JSON_TYPE}.")
     return _json(await request.body())
 
 
@@ -75,7 +78,7 @@ async def _read(request: Request, uploads: Uploads, text_bytes: int) -> Form:
 def _fields(content_type: str, body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
-    if content_type == JSON_TYPE or content_type.endswith("+json"):
+    if _is_json(content_type):
         return _json_object(body)
     if content_type == FORM_TYPE:
         return _collected(_urlencoded(body))
@@ -83,6 +86,10 @@ def _fields(content_type: str, body: bytes) -> dict[str, Any]:
         f"The Content-Type {content_type or '(none)'} is not understood. "
         f"Use {JSON_TYPE}, {FORM_TYPE} or {MULTIPART_TYPE}."
     )
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == JSON_TYPE or content_type.endswith("+json")
 
 
 def _urlencoded(body: bytes) -> list[tuple[str, str]]:
@@ -115,7 +122,9 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body, parse_constant=_refuse_constant)
+        # Half a surrogate pair is JSON, but no text that could be spoken, stored or echoed.
+        json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -124,8 +133,11 @@ def _json(body: bytes) -> Any:
         raise BadRequest(f"The JSON body is not UTF-8: {error.reason} at byte {error.start}.") from error
     except RecursionError as error:
         raise BadRequest("The JSON body is nested too deeply.") from error
+    except UnicodeEncodeError as error:
+        raise BadRequest("The JSON body has half of a surrogate pair, which is no character.") from error
     except ValueError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from error
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

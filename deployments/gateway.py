@@ -33,6 +33,15 @@ class Route:
     provider: str = "ai-server"
     """Who serves it, as ``results[].provider`` names it."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that leads here, the id first."""
+        return (self.id, *self.aliases)
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a client that says `name` means this model; the case does not matter."""
+        return name.lower() in (known.lower() for known in self.names)
+
     @classmethod
     def of(cls, model: ModelConfig, backend: Backend) -> "Route":
         """Make the route of a configured model."""
@@ -61,8 +70,7 @@ class Gateway:
             raise TaskNotServed(task)
         if not model or model.lower() == task:
             return candidates[0]
-        wanted = model.lower()
         for route in candidates:
-            if wanted in (name.lower() for name in (route.id, *route.aliases)):
+            if route.answers_to(model):
                 return route
         raise ModelNotFound(model, task, tuple(route.id for route in candidates))

@@ -14,7 +14,6 @@ They have no time limit: give ``timeout_s`` where you need one. Errors are those
 """
 
 import logging
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -61,7 +60,7 @@ class AiServer:
 
     def run(self, request: TaskRequest[ResultT], model: str | None = None) -> ResultT:
         """Do any task: the class of the request says which, and which result comes back."""
-        info = RunInfo(request_id=f"handle-{uuid.uuid4().hex}", owner=ADMIN_ID)
+        info = RunInfo(owner=ADMIN_ID)
         result: ResultT = self._result("run", _TASK_OF[type(request)], request, model, info)
         return result
 
@@ -114,8 +113,12 @@ class AiServer:
         return key
 
     def _result(self, method: str, *arguments: Any) -> Any:
+        response = getattr(self._handle, method).remote(*arguments)
         try:
-            answer = getattr(self._handle, method).remote(*arguments).result(timeout_s=self._timeout_s)
+            answer = response.result(timeout_s=self._timeout_s)
+        except TimeoutError:
+            response.cancel()
+            raise
         except RAY_ERRORS as error:
             raise unwrapped(error) from error
         return value_of(answer)

@@ -13,7 +13,7 @@ from cluster.api_keys import ApiKeys, load_or_create_admin_key
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.artifacts.store import Area
 from cluster.metrics import ServeMetrics
-from configs.schema import ServerConfig
+from configs.schema import TRANSFORMS_ID, ServerConfig
 from configs.settings import Settings
 from deployments.api import create_api
 from deployments.backends import HandleBackend
@@ -27,13 +27,9 @@ from pipelines.errors import PipelineError
 from pipelines.tasks.base import TaskRequest, TaskResult
 from pipelines.transforms import TRANSFORMS
 
-INGRESS_ID = "ingress"
-TRANSFORMS_ID = "transforms"
-"""Name of the deployment that runs the transforms."""
-
 
 class Ingress:
-    """Routes HTTP requests and handle calls. Holds no model and imports no engine."""
+    """Routes HTTP requests and handle calls. Holds no model and imports no model's engine."""
 
     def __init__(
         self, config: ServerConfig, settings: Settings, deployments: Mapping[str, DeploymentHandle[Any]]
@@ -64,7 +60,8 @@ class Ingress:
         """Do a task for another service of the cluster (`deployments.handles`); errors are values."""
         call = Call(self._services, info, limit_s=None)
         try:
-            served: Served[TaskResult] = await call.run(task, request, model)
+            route = self._services.gateway.resolve(task, model)
+            served: Served[TaskResult] = await call.run(task, request, route)
         except (PipelineError, ApiError) as error:
             return error
         return served.result

@@ -5,19 +5,19 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 from cluster.artifacts.local import LocalArtifactStore
 from configs.schema import ModelConfig, ServerConfig
 from configs.settings import Settings
+from deployments.errors import ApiError
 from deployments.runs import RunInfo
 from deployments.task_server import TaskServer
 from pipelines.errors import ModelLoadError, PipelineError
 from pipelines.loading import EngineSettings, load_pipeline
 from pipelines.sources import Places, find_weights
 from pipelines.tasks import TASKS
-from pipelines.tasks.base import RunLimits, TaskRequest, TaskResult
+from pipelines.tasks.base import TaskRequest, TaskResult
 
 logger = logging.getLogger("ray.serve")
 
@@ -31,12 +31,7 @@ class ModelServer(TaskServer):
 
     def __init__(self, model: ModelConfig, config: ServerConfig, settings: Settings) -> None:
         """Load the model, or remember why that is impossible."""
-        super().__init__(
-            LocalArtifactStore(settings.artifacts_dir),
-            RunLimits(image_pixels=config.limits.image_pixels),
-            config.timeouts,
-            model.resources.concurrency,
-        )
+        super().__init__(LocalArtifactStore(settings.artifacts_dir), config, model.resources.concurrency)
         self._model = model
         self._fault: str | None = None
         self._pipeline: Any = None
@@ -53,7 +48,9 @@ class ModelServer(TaskServer):
         """Say why the model could not be loaded, with the remedy; None when all is well."""
         return self._fault
 
-    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult | PipelineError:
+    async def run(
+        self, task: str, request: TaskRequest[Any], info: RunInfo
+    ) -> TaskResult | PipelineError | ApiError:
         """Do the work and give its result, or the error that it raised on purpose."""
         if self._fault is not None:
             return ModelLoadError(self._fault)
@@ -73,9 +70,19 @@ class ModelServer(TaskServer):
 
 
 def _load(model: ModelConfig, config: ServerConfig, settings: Settings) -> Any:
+    """Find the weights and load the pipeline.
+
+    Raises:
+        ModelLoadError: for whatever goes wrong, because anything else would fail the whole application.
+    """
     places = Places(settings.data_dir, settings.models_dir, config.allow_downloads)
-    weights: Path | None = find_weights(model.id, model.source, model.sha256, places)
-    return load_pipeline(model.pipeline, model.tasks, weights, model.options, _engine(model))
+    try:
+        weights = find_weights(model.id, model.source, model.sha256, places)
+        return load_pipeline(model.pipeline, model.tasks, weights, model.options, _engine(model))
+    except ModelLoadError:
+        raise
+    except Exception as error:
+        raise ModelLoadError(f"{model.pipeline} could not load: {error!r}") from error
 
 
 def _engine(model: ModelConfig) -> EngineSettings:

@@ -10,7 +10,6 @@ from cluster.gate import Priority
 class RunInfo:
     """For whom a run is done."""
 
-    request_id: str
     owner: str
     """Id of the API key; names the folder of its results."""
     priority: int = Priority.SYNCHRONOUS

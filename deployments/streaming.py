@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeAlias, cast
@@ -11,6 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from deployments.error_bodies import error_response
+from deployments.error_log import log_error
 from deployments.errors import problem_of
 
 KEEP_ALIVE_S = 15.0
@@ -23,7 +23,6 @@ Event: TypeAlias = Mapping[str, Any]
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _END = object()
-logger = logging.getLogger("ai_server.errors")
 
 
 class StreamedResponse(StreamingResponse):
@@ -57,20 +56,20 @@ class StreamedResponse(StreamingResponse):
 
 
 async def server_sent_events(
-    events: AsyncGenerator[Event, None], path: str, keep_alive_s: float = KEEP_ALIVE_S
+    events: AsyncGenerator[Event, None], scope: Scope, keep_alive_s: float = KEEP_ALIVE_S
 ) -> AsyncGenerator[bytes, None]:
     """Encode events, with a comment line whenever none came for a while.
 
     The status line has gone when an error comes, so it is told as a last event named ``error``, in
-    the wire format of `path`.
+    the wire format of the request.
     """
     async with aclosing(_with_silences(events, keep_alive_s)) as kept_alive:
         try:
             async for event in kept_alive:
                 yield _KEEP_ALIVE if event is None else _data(_json(event))
-        except Exception as error:
-            logger.exception("Failed in mid-stream: %s", path)
-            yield b"event: error\n" + _data(bytes(error_response(path, problem_of(error)).body))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
+            log_error(scope, error)
+            yield b"event: error\n" + _data(bytes(error_response(scope, problem_of(error)).body))
 
 
 def _json(event: Event) -> bytes:

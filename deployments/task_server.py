@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from cluster.artifacts.store import ArtifactStore
 from cluster.gate import PriorityGate
-from configs.schema import TimeoutsConfig
+from configs.schema import ServerConfig
+from deployments.errors import Busy
 from deployments.runs import Activity, RunInfo
 from deployments.workspace import RunWorkspace
 from pipelines.errors import PipelineError
@@ -32,13 +33,12 @@ class TaskServer:
     never meet in an engine that takes one.
     """
 
-    def __init__(
-        self, artifacts: ArtifactStore, limits: RunLimits, timeouts: TimeoutsConfig, concurrency: int
-    ) -> None:
+    def __init__(self, artifacts: ArtifactStore, config: ServerConfig, concurrency: int) -> None:
         """Prepare `concurrency` permits and as many threads."""
         self._artifacts = artifacts
-        self._limits = limits
-        self._stall_s = timeouts.stall_s
+        self._limits = RunLimits(image_pixels=config.limits.image_pixels)
+        self._stall_s = config.timeouts.stall_s
+        self._queue_limit = config.limits.queued_requests
         self._gate = PriorityGate(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="run")
         self._running: set[RunWorkspace] = set()
@@ -54,12 +54,14 @@ class TaskServer:
         if activity.silent_s > self._stall_s:
             raise ReplicaStalled(f"a run has shown no progress for {activity.silent_s:.0f} s")
 
-    async def _run(self, info: RunInfo, work: Callable[[RunWorkspace], T]) -> T | PipelineError:
+    async def _run(self, info: RunInfo, work: Callable[[RunWorkspace], T]) -> T | PipelineError | Busy:
         """Give the work's result, or the error that it raised on purpose.
 
         Such an error is a value and not raised, because Serve logs whatever a replica raises with
         its traceback, and a caller's bad input is no incident.
         """
+        if self._is_full:
+            return Busy()
         async with self._workspace(info) as workspace:
             try:
                 return await self._in_thread(workspace, lambda: work(workspace))
@@ -68,8 +70,11 @@ class TaskServer:
 
     async def _stream(
         self, info: RunInfo, work: Callable[[RunWorkspace], Generator[T, None, None]]
-    ) -> AsyncGenerator[T | PipelineError, None]:
+    ) -> AsyncGenerator[T | PipelineError | Busy, None]:
         """Give the work's events, and as the last one the error that it raised on purpose, if it did."""
+        if self._is_full:
+            yield Busy()
+            return
         async with self._workspace(info) as workspace:
             events = work(workspace)
             try:
@@ -82,6 +87,10 @@ class TaskServer:
                 yield error
             finally:
                 await self._in_thread(workspace, events.close)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._gate.waiting >= self._queue_limit
 
     @asynccontextmanager
     async def _workspace(self, info: RunInfo) -> AsyncIterator[RunWorkspace]:

@@ -1,39 +1,34 @@
 """TransformServer: the media operations without a model, on CPU replicas."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from cluster.artifacts.local import LocalArtifactStore
 from configs.schema import ServerConfig
 from configs.settings import Settings
+from deployments.errors import ApiError
 from deployments.runs import RunInfo
 from deployments.task_server import TaskServer
 from pipelines.errors import PipelineError
-from pipelines.tasks.base import RunLimits, TaskRequest, TaskResult
+from pipelines.tasks.base import TaskRequest, TaskResult
 from pipelines.transforms import TRANSFORMS
 
 
 class TransformServer(TaskServer):
-    """Runs every transform of `pipelines.transforms`; Pillow and ffmpeg leave the GIL while they work."""
+    """Runs every transform of `pipelines.transforms`; Pillow leaves the GIL while it works."""
 
     def __init__(self, config: ServerConfig, settings: Settings) -> None:
         """Nothing to load."""
         super().__init__(
-            LocalArtifactStore(settings.artifacts_dir),
-            RunLimits(image_pixels=config.limits.image_pixels),
-            config.timeouts,
-            config.transforms.resources.concurrency,
+            LocalArtifactStore(settings.artifacts_dir), config, config.transforms.resources.concurrency
         )
 
     async def fault(self) -> str | None:
         """Nothing can be missing."""
         return None
 
-    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult | PipelineError:
+    async def run(
+        self, task: str, request: TaskRequest[Any], info: RunInfo
+    ) -> TaskResult | PipelineError | ApiError:
         """Do the work and give its result, or the error that it raised on purpose."""
         transform = TRANSFORMS[task]
         return await self._run(info, lambda space: transform.run(request, space))
-
-    async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncIterator[Any]:
-        """Give the result as the only event."""
-        yield await self.run(task, request, info)

@@ -116,5 +116,6 @@ class Uploads:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._discard_all))
 
     def _discard_all(self) -> None:
-        for upload in self._all:
-            upload.discard()
+        with ExitStack() as stack:  # so that one that fails does not keep the others
+            for upload in self._all:
+                stack.callback(upload.discard)

@@ -1,8 +1,8 @@
 """Smaller or larger versions of stored pictures, made when they are first asked for."""
 
+import asyncio
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,7 +11,8 @@ from cluster.artifacts.keys import parse_key
 from cluster.artifacts.local import LocalWriter
 from cluster.artifacts.media_types import is_picture
 from cluster.artifacts.store import ArtifactNotFound, ArtifactStore, ArtifactWriter
-from deployments.errors import BadRequest, NotSupported
+from cluster.gate import Priority, PriorityGate
+from deployments.errors import BadRequest, Busy, NotSupported
 from deployments.workspace import RunWorkspace
 from pipelines.images import PictureFormat
 from pipelines.tasks.base import RunLimits
@@ -20,8 +21,11 @@ from pipelines.transforms.scale import SCALE_IMAGE, ScaleImageRequest
 MAX_SIDE = 4096
 """Pixels."""
 
-RESIZERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="variants")
-"""Makes variants; few at once, so that they leave the other requests their share of the processor."""
+MAX_WAITING = 20
+"""Variants that may wait to be made; anybody may ask for them, so the line ends somewhere."""
+
+_gate = PriorityGate(2)
+"""Few at once, so that they leave the other requests their share of the processor."""
 
 _OPTION = re.compile(r"(width|height)=([0-9]{1,4})")
 
@@ -71,26 +75,35 @@ def parse_variant(text: str) -> Variant:
     return Variant(**sides)
 
 
-def existing_variant(store: ArtifactStore, key: str, variant: Variant) -> str | None:
-    """Give the key of a variant if it has been made before. Blocks."""
+async def variant_of(store: ArtifactStore, key: str, variant: Variant, limits: RunLimits) -> str:
+    """Give the key of a variant; make it if this is the first time that it is asked for.
+
+    Raises:
+        ArtifactNotFound: there is no such original.
+        BadRequest: the original is no picture.
+        Busy: too many variants wait to be made.
+        PipelineError: the original is damaged or over the limits.
+    """
+    if made := await asyncio.to_thread(_existing, store, key, variant):
+        return made
+    if _gate.waiting >= MAX_WAITING:
+        raise Busy
+    async with _gate.permit(Priority.NORMAL):
+        return await asyncio.to_thread(_make, store, key, variant, limits)
+
+
+def _existing(store: ArtifactStore, key: str, variant: Variant) -> str | None:
     beside = parse_key(key).beside(variant.suffix)
+    store.stat(key)  # an original that was deleted has no variants any more
     try:
         return store.stat(beside).key
     except ArtifactNotFound:
         return None
 
 
-def make_variant(store: ArtifactStore, key: str, variant: Variant, limits: RunLimits) -> str:
-    """Make a variant and give its key. Blocks: run it in `RESIZERS`.
-
-    Raises:
-        ArtifactNotFound: there is no such original.
-        BadRequest: the original is no picture.
-        PipelineError: the original is damaged or over the limits.
-    """
-    if made := existing_variant(store, key, variant):
+def _make(store: ArtifactStore, key: str, variant: Variant, limits: RunLimits) -> str:
+    if made := _existing(store, key, variant):
         return made  # by the request before this one, while this one waited
-    store.stat(key)
     if not is_picture(parse_key(key).extension):
         raise BadRequest("Only pictures have variants; this file is none.", "path")
     workspace = _Beside(store, key, variant.suffix, limits)
@@ -102,7 +115,6 @@ class _Beside(RunWorkspace):
 
     def __init__(self, store: ArtifactStore, key: str, suffix: str, limits: RunLimits) -> None:
         super().__init__(store, parse_key(key).owner, limits)
-        self._store = store
         self._key = key
         self._suffix = suffix
 
@@ -111,4 +123,4 @@ class _Beside(RunWorkspace):
         buffer = BytesIO()
         writer = LocalWriter(buffer)
         yield writer
-        writer.finish(self._store.put_beside(self._key, self._suffix, buffer.getvalue()))
+        writer.finish(self._artifacts.put_beside(self._key, self._suffix, buffer.getvalue()))

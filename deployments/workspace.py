@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from cluster.artifacts.store import Area, ArtifactStore, ArtifactWriter
@@ -33,11 +33,9 @@ class RunWorkspace:
         """Give a readable local path for an input file."""
         return self._artifacts.local_path(key)
 
-    @contextmanager
-    def output(self, extension: str) -> Iterator[ArtifactWriter]:
+    def output(self, extension: str) -> AbstractContextManager[ArtifactWriter]:
         """Open a new result file."""
-        with self._artifacts.create(area=Area.RESULT, owner=self._owner, extension=extension) as writer:
-            yield writer
+        return self._artifacts.create(area=Area.RESULT, owner=self._owner, extension=extension)
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` if the run should stop; note that it is alive."""

@@ -113,7 +113,7 @@ class AudioReader:
                 yield frame
 
     def _unsupported(self, what: str) -> UnsupportedMedia:
-        return UnsupportedMedia(f"{self._field}: the file {what}. {_ACCEPTED}", self._field)
+        return UnsupportedMedia(f"The file {what}. {_ACCEPTED}", self._field)
 
 
 def _resampled(frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:

@@ -13,6 +13,9 @@ from pipelines.audio import Int16Samples
 SLOWEST_STEP = 0.5
 """FFmpeg's ``atempo`` slows down to half at most; more takes several of them."""
 
+PADDING_PARTS = 4
+"""Of a second: silence behind the speech, because ``atempo`` keeps the end of what it gets to itself."""
+
 
 def at_tempo(samples: Int16Samples, sample_rate: int, speed: float) -> Int16Samples:
     """Change the duration to ``1 / speed`` of what it was, exactly and for any voice.
@@ -28,12 +31,13 @@ def at_tempo(samples: Int16Samples, sample_rate: int, speed: float) -> Int16Samp
     if speed == 1 or not len(samples):
         return samples
     graph = _graph(sample_rate, speed)
-    frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
+    padded = np.pad(samples, (0, sample_rate // PADDING_PARTS))
+    frame = av.AudioFrame.from_ndarray(padded[np.newaxis], format="s16", layout="mono")
     frame.sample_rate = sample_rate
     frame.time_base = Fraction(1, sample_rate)
     graph.push(frame)
     graph.push(None)
-    return np.concatenate([samples[:0], *_pulled(graph)])
+    return np.concatenate(list(_pulled(graph)))[: round(len(samples) / speed)]
 
 
 def _graph(sample_rate: int, speed: float) -> Graph:

@@ -59,13 +59,13 @@ class HibariPipeline:
                     is_silent = False
                     yield from ("".join(piece) for piece in split_long(phonemes))
         if is_silent:
-            raise InvalidInput("text: there is nothing in it that can be spoken; give English words.", "text")
+            raise InvalidInput("There is nothing in it that can be spoken; give English words.", "text")
 
 
 def _check(request: TextToSpeechRequest) -> None:
     if request.speaker not in {None, "0"}:
         raise InvalidInput(
-            f"speaker: this voice has only one speaker, not {request.speaker!r}; leave it out.", "speaker"
+            f"This voice has only one speaker, not {request.speaker!r}; leave it out.", "speaker"
         )
 
 

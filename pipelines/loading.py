@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from pipelines.errors import ModelLoadError, PipelineError
+from pipelines.errors import ModelLoadError
 from pipelines.tasks import TASKS
 from pipelines.tasks.base import Record
 
@@ -49,7 +49,8 @@ def load_pipeline(
         engine: threads, concurrency and device.
 
     Raises:
-        ModelLoadError: with the remedy; anything that the engine raised is its ``__cause__``.
+        ModelLoadError: with the remedy.
+        Exception: whatever else the pipeline's module or its engine raised while it loaded.
     """
     pipeline_class = _import(dotted_path)
     _check_tasks(dotted_path, pipeline_class, tasks)
@@ -57,27 +58,25 @@ def load_pipeline(
         validated = pipeline_class.Options.model_validate(dict(options))
     except ValidationError as error:
         raise ModelLoadError(f"options: {_first_problem(error)}") from error
-    try:
-        return pipeline_class(weights, validated, engine)
-    except PipelineError:
-        raise
-    except Exception as error:
-        raise ModelLoadError(f"{dotted_path} could not load: {error or type(error).__name__}") from error
+    return pipeline_class(weights, validated, engine)
 
 
 def _import(dotted_path: str) -> Any:
     module_name, _, class_name = dotted_path.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), class_name)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise ModelLoadError(
             f"{dotted_path} cannot be imported ({error}). Check 'pipeline', or install the package it needs."
         ) from error
-    except AttributeError as error:
-        raise ModelLoadError(f"{module_name} has no class {class_name}. Check 'pipeline'.") from error
+    if not isinstance(getattr(module, class_name, None), type):
+        raise ModelLoadError(f"{module_name} has no class {class_name}. Check 'pipeline'.")
+    return getattr(module, class_name)
 
 
 def _check_tasks(dotted_path: str, pipeline_class: Any, tasks: Sequence[str]) -> None:
+    if not hasattr(pipeline_class, "Options"):
+        raise ModelLoadError(f"{dotted_path} has no 'Options'; pipelines.loading says what a pipeline needs.")
     for name in tasks:
         if name not in TASKS:
             raise ModelLoadError(f"unknown task {name!r}. Tasks: {', '.join(sorted(TASKS))}")

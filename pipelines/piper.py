@@ -64,7 +64,7 @@ class _BoundedVoice(PiperVoice):
         harmless = _DOTTED_LETTERS.sub(lambda letters: letters[0].replace(".", " "), text)
         sentences = super().phonemize(harmless)
         if not any(is_speakable(sentence) for sentence in sentences):
-            raise InvalidInput("text: there is nothing in it that can be spoken; give words.", "text")
+            raise InvalidInput("There is nothing in it that can be spoken; give words.", "text")
         return [piece for sentence in sentences for piece in split_long(sentence)]
 
 
@@ -81,12 +81,10 @@ def speaker_number(config: PiperConfig, speaker: str | None) -> int | None:
     if speaker.isdecimal() and int(speaker) < max(config.num_speakers, 1):
         return int(speaker)
     if config.num_speakers <= 1:
-        raise InvalidInput(
-            f"speaker: this voice has only one speaker, not {speaker!r}; leave it out.", "speaker"
-        )
+        raise InvalidInput(f"This voice has only one speaker, not {speaker!r}; leave it out.", "speaker")
     names = ", ".join(config.speaker_id_map)
     raise InvalidInput(
-        f"speaker: this voice has no speaker {speaker!r}. "
+        f"This voice has no speaker {speaker!r}. "
         f"Give a number from 0 to {config.num_speakers - 1}" + (f", or a name: {names}." if names else "."),
         "speaker",
     )

@@ -87,25 +87,31 @@ def _package_file(reference: str) -> Path | None:
 
 
 def _assemble(folder: Path, joined: Mapping[str, Sequence[Path]], target: Path) -> Path:
-    """Join split files into `target` once; the other files of `folder` are linked beside them."""
+    """Join split files into `target` once; the other files of `folder` are copied beside them."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_dir() and all(_is_joined(target / name, parts) for name, parts in joined.items()):
             return target
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        part_names = {part.name for parts in joined.values() for part in parts}
-        for file in folder.iterdir():
-            if file.is_file() and file.name not in part_names:
-                shutil.copy(file, draft / file.name)
-        for name, parts in joined.items():
-            with (draft / name).open("wb") as whole:
-                for part in parts:
-                    with part.open("rb") as piece:
-                        shutil.copyfileobj(piece, whole, 1 << 20)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.chmod(0o755)
-        draft.rename(target)
+        # Removed at the end in any case: by then it has become the target, or it has failed.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+            draft = Path(scratch, target.name)
+            draft.mkdir()
+            _fill(draft, folder, joined)
+            shutil.rmtree(target, ignore_errors=True)
+            draft.rename(target)
     return target
+
+
+def _fill(draft: Path, folder: Path, joined: Mapping[str, Sequence[Path]]) -> None:
+    part_names = {part.name for parts in joined.values() for part in parts}
+    for file in folder.iterdir():
+        if file.is_file() and file.name not in part_names:
+            shutil.copy(file, draft / file.name)
+    for name, parts in joined.items():
+        with (draft / name).open("wb") as whole:
+            for part in parts:
+                with part.open("rb") as piece:
+                    shutil.copyfileobj(piece, whole, 1 << 20)
 
 
 def _is_joined(file: Path, parts: Sequence[Path]) -> bool:

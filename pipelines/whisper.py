@@ -78,7 +78,7 @@ class WhisperPipeline:
     def _arguments(self, request: SpeechToTextRequest) -> dict[str, Any]:
         if request.translate and not self._model.model.is_multilingual:
             raise InvalidInput(
-                "translate: this model hears English only; ask for a multilingual one to translate.",
+                "This model hears English only; ask for a multilingual one to translate.",
                 "translate",
             )
         arguments: dict[str, Any] = {
@@ -99,7 +99,7 @@ class WhisperPipeline:
         if code in self._languages:
             return code
         raise InvalidInput(
-            f"language: this model does not know {request.language!r}. Leave it out to detect the language, "
+            f"This model does not know {request.language!r}. Leave it out to detect the language, "
             f"or give an ISO 639-1 code: {', '.join(self._languages)}.",
             "language",
         )

@@ -17,8 +17,8 @@ from cluster.artifacts.store import Area, Artifact, ArtifactNotFound, ArtifactWr
 
 _DRAFTS = ".drafts"
 """Unfinished files lie here: in the same file system, so that a rename suffices; no key begins with a dot."""
-_DRAFT_AGE = timedelta(days=1)
-"""A draft that nobody has written to for so long belongs to a process that died."""
+_LEFTOVER_AGE = timedelta(days=1)
+"""A draft or an upload of this age belongs to a process that died."""
 _FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 
@@ -55,12 +55,12 @@ class LocalArtifactStore:
     """
 
     def __init__(self, root: Path, clock: Callable[[], datetime] = _utc_now) -> None:
-        """Open the folder, make it where it is missing and clear it of old drafts."""
+        """Open the folder, make it where it is missing and clear it of leftovers."""
         self._clock = clock
         _make_folder(root)
         self._root = os.path.realpath(root)
         self._drafts = Path(self._root, _DRAFTS)
-        self._clear_drafts()
+        self._clear_leftovers()
 
     @contextmanager
     def create(self, *, area: Area, owner: str, extension: str) -> Iterator[ArtifactWriter]:
@@ -149,20 +149,22 @@ class LocalArtifactStore:
         with suppress(FileNotFoundError):
             if os.stat(path).st_size == os.stat(draft).st_size:
                 return  # of another size it would be a damaged file, to be replaced
-        os.chmod(draft, _FILE_MODE)
+        if parse_key(key).area is Area.RESULT:
+            os.chmod(draft, _FILE_MODE)  # a draft, and so an upload, is for its owner alone
         try:
             os.replace(draft, path)
         except FileNotFoundError:
             _make_folder(Path(path).parent)
             os.replace(draft, path)
 
-    def _clear_drafts(self) -> None:
-        oldest_s = (self._clock() - _DRAFT_AGE).timestamp()
-        with suppress(FileNotFoundError):
-            for draft in self._drafts.iterdir():
+    def _clear_leftovers(self) -> None:
+        """Remove drafts and uploads whose process died before it could."""
+        oldest_s = (self._clock() - _LEFTOVER_AGE).timestamp()
+        for folder in (self._drafts, Path(self._root, Area.INPUT)):
+            for file in folder.rglob("*"):
                 with suppress(FileNotFoundError):  # another process clears too
-                    if draft.stat().st_mtime < oldest_s:
-                        draft.unlink()
+                    if file.is_file() and file.stat().st_mtime < oldest_s:
+                        file.unlink()
 
 
 def _not_found() -> ArtifactNotFound:

@@ -1,9 +1,10 @@
 """The environment of a Ray cluster on this machine; Ray reads it when it is imported."""
 
-import os
 import secrets
 from collections.abc import MutableMapping
 from pathlib import Path
+
+from cluster.secrets import create_secret
 
 RAY_DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -24,18 +25,10 @@ def prepare(environ: MutableMapping[str, str]) -> None:
     for name, value in RAY_DEFAULTS.items():
         environ.setdefault(name, value)
     if environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" not in environ:
-        create_token(token_file(environ))
+        # Before Ray does it, because Ray's own file is readable by everybody.
+        create_secret(token_file(environ), secrets.token_hex(32))
 
 
 def token_file(environ: MutableMapping[str, str]) -> Path:
     """Where Ray's command line and other drivers look for the cluster's token."""
     return Path(environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-
-
-def create_token(path: Path) -> None:
-    """Make the token before Ray does, because Ray's own file is readable by everybody."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))

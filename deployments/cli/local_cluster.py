@@ -35,7 +35,7 @@ def local_cluster(config: ConfigFile) -> Iterator[LocalCluster]:
 
     Ray's own command `ray stop` ends every Ray on the machine; leaving the block ends only this one.
     """
-    check_port_is_free(config.host, config.port)
+    check_port_is_free(config.http_options.host, config.http_options.port)
     context = ray.init(
         address="local",
         num_cpus=max(os.cpu_count() or 1, _needed_cpus(config)),

@@ -17,8 +17,6 @@ from deployments.cli.environment import token_file
 from deployments.cli.local_cluster import LocalCluster, cluster_file, local_cluster
 from deployments.cli.startup import Startup
 
-SERVE_LOGGING = {"encoding": "JSON", "log_level": "WARNING", "enable_access_log": False}
-
 
 def run(config: ConfigFile, console: Console) -> None:
     """Start everything, show it, wait for Ctrl-C or SIGTERM, and stop what was started.
@@ -42,12 +40,15 @@ def run(config: ConfigFile, console: Console) -> None:
 
 def _deploy(config: ConfigFile) -> None:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    # A person reads this in a terminal; what the file says of it wins.
+    logging_config = {"log_level": "WARNING", **config.logging_config}
     serve.start(
-        proxy_location=ProxyLocation.HeadOnly,
-        http_options=HTTPOptions(host=config.host, port=config.port),
-        logging_config=SERVE_LOGGING,
+        proxy_location=ProxyLocation(config.proxy_location),
+        http_options=HTTPOptions(**config.http_options.model_dump()),
+        logging_config=logging_config,
     )
-    target = RunTarget(build(config.args), config.application, config.route_prefix, SERVE_LOGGING)
+    application = config.application
+    target = RunTarget(build(config.args), application.name, application.route_prefix, logging_config)
     serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
 
 

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from configs.load import ConfigError, load_config
-from configs.schema import ModelConfig
+from configs.schema import HubSource, ModelConfig, ServerConfig
 from configs.settings import Settings
-from pipelines.errors import ModelLoadError
+from pipelines.errors import ModelLoadError, SourceNotFound
 from pipelines.sources import Places, find_weights
 
 
@@ -30,13 +31,18 @@ def models(
     table = Table("model", "tasks", "also called", "weights")
     for model in config.args.models:
         names = ", ".join(model.aliases)
-        table.add_row(model.id, ", ".join(model.tasks), names, _weights(model, places))
+        table.add_row(model.id, ", ".join(model.tasks), names, _weights(model, places, config.args))
     Console().print(table)
 
 
-def _weights(model: ModelConfig, places: Places) -> str:
+def _weights(model: ModelConfig, places: Places, config: ServerConfig) -> str:
     try:
         path = find_weights(model.id, model.source, model.sha256, places)
+    except SourceNotFound as error:
+        hubs = [source.hub for source in model.source if isinstance(source, HubSource)]
+        if config.allow_downloads and hubs:
+            return f"fetched from {hubs[0]} at the start"
+        return f"[red]{escape(str(error))}[/red]"
     except ModelLoadError as error:
-        return f"[red]{error}[/red]"
+        return f"[red]{escape(str(error))}[/red]"
     return str(path) if path else "in the engine's package"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.api_keys import load_or_create_admin_key
+from cluster.api_keys import EmptyKeyFile, load_or_create_admin_key
 from configs.load import ConfigError, load_config
 from configs.settings import Settings
 from deployments.cli import environment
@@ -30,6 +30,6 @@ def serve(
         from deployments.cli.local_server import run
 
         run(config, console)
-    except ConfigError as error:
+    except (ConfigError, EmptyKeyFile) as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error

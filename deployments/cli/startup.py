@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from configs.load import ConfigError, ConfigFile
-from deployments.ingress import INGRESS_ID, TRANSFORMS_ID
+from configs.schema import INGRESS_ID, TRANSFORMS_ID
 
 POLL_S = 0.25
 
@@ -53,7 +53,7 @@ class Startup:
         return [*names, TRANSFORMS_ID] if self._config.args.transforms.enabled else names
 
     def _show(self, progress: Progress) -> bool:
-        _fail_if_impossible(self._config.application)
+        _fail_if_impossible(self._config.application.name)
         states = self._ask()
         for state in states:
             row = self._rows[state["id"]]

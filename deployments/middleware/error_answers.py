@@ -1,15 +1,11 @@
 """Whatever a route raises becomes an answer in the caller's wire format, and never a traceback."""
 
-import logging
-from http import HTTPStatus
-
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.error_bodies import error_response
+from deployments.error_log import log_error, logger, where
 from deployments.errors import problem_of
-
-logger = logging.getLogger("ai_server.errors")
 
 
 class ErrorAnswers:
@@ -34,23 +30,11 @@ class ErrorAnswers:
         try:
             await self._app(scope, receive, send_watched)
         except ClientDisconnect:
-            logger.debug("The client left: %s", _where(scope))
+            logger.debug("The client left: %s", where(scope))
         except Exception as error:
             if started:
-                logger.exception("Broke off: %s", _where(scope))
+                logger.exception("Broke off: %s", where(scope))
                 raise
-            _log(scope, error)
-            response = error_response(scope["path"], problem_of(error))
+            log_error(scope, error)
+            response = error_response(scope, problem_of(error))
             await response(scope, receive, send)
-
-
-def _log(scope: Scope, error: Exception) -> None:
-    status = problem_of(error).status
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("Failed: %s", _where(scope), exc_info=error)
-    elif status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.warning("%s: %s", _where(scope), error)
-
-
-def _where(scope: Scope) -> str:
-    return f"{scope['method']} {scope['path']} (request {scope['state']['request_id']})"

@@ -5,21 +5,17 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.security import APIKeyHeader, HTTPBearer
 
 from cluster.artifacts.keys import ParsedKey, parse_key
 from cluster.artifacts.store import Area, ArtifactNotFound
-from deployments.dependencies import KeyDep, ServicesDep, valid_key
+from deployments.dependencies import BEARER, KEY_HEADER, KeyDep, ServicesDep, valid_key
 from deployments.errors import Forbidden, Unauthorized
 from deployments.services import Services
 from deployments.stored_files import file_answer
-from deployments.variants import RESIZERS, existing_variant, make_variant, parse_variant
+from deployments.variants import parse_variant, variant_of
 from pipelines.tasks.base import RunLimits
 
 router = APIRouter(tags=["Artifacts"])
-
-_bearer = HTTPBearer(auto_error=False)
-_header = APIKeyHeader(name="X-Api-Key", auto_error=False)
 
 _EXAMPLE_KEY = f"2026/11/23/0/{'ab' * 32}.webp"
 _FILE: dict[str, Any] = {
@@ -76,6 +72,28 @@ async def get_artifact(
     return await asyncio.to_thread(file_answer, request, services.artifacts, path, download=download)
 
 
+@router.get(
+    "/api/GetArtifact",
+    operation_id="GetArtifact",
+    summary="Get a stored file, as AI Server's typed clients ask for it",
+    response_class=Response,
+    responses=_GET_RESPONSES,
+)
+async def get_artifact_by_query(
+    path: Annotated[str, Query(description="As in a result's url", examples=[_EXAMPLE_KEY])],
+    request: Request,
+    services: ServicesDep,
+    download: Annotated[bool, Query(description="Have a browser save the file")] = False,
+) -> Response:
+    """Send a file; `path` may be a result's whole URL, its path, or its key.
+
+    ```sh
+    curl -O "http://127.0.0.1:8000/api/GetArtifact?path=2026/11/23/0/….webp"
+    ```
+    """
+    return await get_artifact(stored_key(path), request, services, download)
+
+
 @router.head("/variants/{variant}/{path:path}", include_in_schema=False)
 @router.get(
     "/variants/{variant}/{path:path}",
@@ -96,12 +114,9 @@ async def get_variant(
     curl -O "http://127.0.0.1:8000/variants/width=100/2026/11/23/0/….webp"
     ```
     """
-    store, wanted = services.artifacts, parse_variant(variant)
-    key = await asyncio.to_thread(existing_variant, store, path, wanted)
-    if key is None:
-        loop, limits = asyncio.get_running_loop(), RunLimits(services.config.limits.image_pixels)
-        key = await loop.run_in_executor(RESIZERS, make_variant, store, path, wanted, limits)
-    return await asyncio.to_thread(file_answer, request, store, key)
+    limits = RunLimits(services.config.limits.image_pixels)
+    key = await variant_of(services.artifacts, path, parse_variant(variant), limits)
+    return await asyncio.to_thread(file_answer, request, services.artifacts, key)
 
 
 @router.delete(
@@ -136,7 +151,7 @@ async def _check_access(key: ParsedKey, request: Request, services: Services) ->
     if key.area is not Area.INPUT:
         return
     try:
-        found = await valid_key(request, services, await _bearer(request), await _header(request))
+        found = await valid_key(request, services, await BEARER(request), await KEY_HEADER(request))
     except Unauthorized as error:
         raise ArtifactNotFound(_NOT_FOUND) from error
     if found.id != key.owner:

@@ -73,7 +73,7 @@ def encoding_for(picture: Picture, request: ImageRequest, rgb: bool = False) -> 
     format_ = request.output_format or _default_format(picture)
     if request.quality and not format_.traits.default_quality:
         raise InvalidInput(
-            f"{format_} is lossless: leave quality out, or choose output_format jpg, webp or avif.", "quality"
+            f"{format_} is lossless: leave the quality out, or choose jpg, webp or avif.", "quality"
         )
     space = colour.colour_space(picture.mode)
     kept = space in format_.traits.profiles and not (rgb and space == "GRAY")

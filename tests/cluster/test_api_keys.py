@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from cluster.api_keys import ADMIN_ID, ApiKeys, load_or_create_admin_key
+from cluster.api_keys import ADMIN_ID, ApiKeys, EmptyKeyFile, load_or_create_admin_key
 
 
 def test_the_first_start_makes_a_key_that_only_its_owner_can_read(tmp_path: Path) -> None:
@@ -58,5 +58,5 @@ def test_a_wrong_key_opens_nothing(presented: str) -> None:
 def test_an_empty_key_file_is_refused_with_the_remedy(tmp_path: Path, content: str) -> None:
     path = tmp_path / "api-key"
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"api-key is empty.*[Dd]elete it"):
+    with pytest.raises(EmptyKeyFile, match=r"api-key is empty.*[Dd]elete it"):
         load_or_create_admin_key(path)

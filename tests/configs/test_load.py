@@ -23,7 +23,7 @@ def error_of(folder: Path, args: object) -> str:
 @pytest.mark.parametrize("name", ["serve_config.yaml", "configs/single-gpu.yaml"])
 def test_the_profiles_that_ship_are_valid(name: str) -> None:
     config = load_config(Path(__file__).parents[2] / name)
-    assert config.application == "ai-server"
+    assert config.application.name == "ai-server"
     assert config.args.models
 
 
@@ -63,7 +63,9 @@ def test_more_replicas_at_least_than_at_most_is_refused(tmp_path: Path) -> None:
     [
         ("applications: [", "not valid YAML"),
         ("- 1", "must hold a mapping"),
-        ("applications: []", "exactly one application"),
+        ("applications: []", "applications"),
+        ("applications: [{}]\nhttp_options: []", "http_options"),
+        ("applications: [{}]\nhttp_option: {}", "http_option: Extra inputs"),
     ],
 )
 def test_a_file_that_is_no_configuration_says_so(tmp_path: Path, text: str, message: str) -> None:

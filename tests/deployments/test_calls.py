@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from configs.schema import ServerConfig, TimeoutsConfig
 from deployments.calls import Call
 from deployments.errors import RunTimedOut
-from deployments.gateway import Gateway, Route
+from deployments.gateway import Route
 from deployments.runs import RunInfo
 from deployments.services import Services
 from pipelines.errors import InvalidInput
@@ -46,10 +45,13 @@ class Refuses(NeverEnds):
         raise InvalidInput("no", "text")
 
 
-def call_to(backend: Any, services: Services) -> Call:
+def call_of(services: Services) -> Call:
     config = ServerConfig(timeouts=TimeoutsConfig(request_s=0.01))
-    gateway = Gateway([Route("m", (TASK,), backend)])
-    return Call.of(replace(services, config=config, gateway=gateway), owner="0", request_id="r")
+    return Call.of(replace(services, config=config), owner="0")
+
+
+def to(backend: Any) -> Route:
+    return Route("m", (TASK,), backend)
 
 
 @pytest.mark.parametrize("method", ["run", "stream"])
@@ -58,7 +60,7 @@ async def test_the_synchronous_limit_stops_the_work(
 ) -> None:
     backend = NeverEnds()
     with pytest.raises(RunTimedOut, match=r"did not end within 0\.01 s"):
-        await getattr(call_to(backend, services), method)(TASK, HELLO)
+        await getattr(call_of(services), method)(TASK, HELLO, to(backend))
     assert backend.stopped
     assert metrics.observed == [(TASK, "m", "TimeoutException")]
 
@@ -68,22 +70,23 @@ async def test_a_refusal_is_counted_under_its_code(
     services: Services, metrics: ListMetrics, method: str
 ) -> None:
     with pytest.raises(InvalidInput):
-        await getattr(call_to(Refuses(), services), method)(TASK, HELLO)
+        await getattr(call_of(services), method)(TASK, HELLO, to(Refuses()))
     assert metrics.observed == [(TASK, "m", "ArgumentException")]
 
 
 async def test_a_stream_is_counted_once_at_its_end(services: Services, metrics: ListMetrics) -> None:
-    call = Call.of(services, owner="0", request_id="r")
-    stream = await call.stream(TASK, HELLO)
+    call = Call.of(services, owner="0")
+    stream = await call.stream(TASK, HELLO, services.gateway.resolve(TASK))
     assert metrics.observed == []
     assert [event async for event in stream]
     assert metrics.observed == [(TASK, "tone", "ok")]
 
 
 async def test_a_stream_that_is_closed_early_is_counted_as_disconnected(
-    services: Services, metrics: ListMetrics, tmp_path: Path
+    services: Services, metrics: ListMetrics
 ) -> None:
-    stream = await Call.of(services, owner="0", request_id="r").stream(TASK, HELLO)
+    route = services.gateway.resolve(TASK)
+    stream = await Call.of(services, owner="0").stream(TASK, HELLO, route)
     await anext(stream)
     await stream.aclose()
     assert metrics.observed == [(TASK, "tone", "disconnected")]

@@ -36,13 +36,13 @@ RAISED: list[tuple[Exception, int, str, str | None, str]] = [
     (InvalidInput("m", "field"), 400, "ArgumentException", "invalid_request_error", "invalid_value"),
     (UnsupportedMedia("m", "field"), 400, "UnsupportedMedia", "invalid_request_error", "unsupported_media"),
     (InputTooLarge("m", "field"), 400, "InputTooLarge", "invalid_request_error", "input_too_large"),
-    (errors.Unauthorized("m"), 401, "Unauthorized", "authentication_error", "invalid_api_key"),
+    (errors.Unauthorized("m"), 401, "Unauthorized", "invalid_request_error", "invalid_api_key"),
     (errors.Forbidden("m"), 403, "Forbidden", "permission_error", "forbidden"),
-    (errors.NotFound("m"), 404, "NotFound", "not_found_error", "not_found"),
-    (ArtifactNotFound("m"), 404, "NotFound", "not_found_error", "not_found"),
-    (ModelNotFound("a", "chat", ("b",)), 404, "NotFound", "not_found_error", "model_not_found"),
+    (errors.NotFound("m"), 404, "NotFound", "invalid_request_error", "not_found"),
+    (ArtifactNotFound("m"), 404, "NotFound", "invalid_request_error", "not_found"),
+    (ModelNotFound("a", "chat", ("b",)), 404, "NotFound", "invalid_request_error", "model_not_found"),
     (errors.TaskNotServed("chat"), 405, "NotSupportedException", "invalid_request_error", "task_not_served"),
-    (errors.Busy("m"), 429, "TooManyRequests", "rate_limit_error", "rate_limit_exceeded"),
+    (errors.Busy(), 429, "TooManyRequests", "rate_limit_error", "rate_limit_exceeded"),
     (EngineError("m"), 500, "EngineError", "server_error", "engine_error"),
     (ModelLoadError("m"), 503, "ModelUnavailable", "server_error", "model_unavailable"),
     (errors.ReplicaLost("m"), 503, "ServiceUnavailable", "server_error", "service_unavailable"),
@@ -98,7 +98,7 @@ class TestEveryClass:
         assert problem_of(copy) == problem_of(error)
 
 
-@pytest.mark.parametrize(("error", "seconds"), [(errors.Busy("m"), "2"), (errors.ReplicaLost("m"), "2")])
+@pytest.mark.parametrize(("error", "seconds"), [(errors.Busy(), "2"), (errors.ReplicaLost("m"), "2")])
 def test_what_passes_says_when_to_come_again(error: Exception, seconds: str) -> None:
     assert problem_of(error).headers["Retry-After"] == seconds
 
@@ -119,7 +119,7 @@ class TestOfTheFramework:
         }
         answer = await client.get("/v1/videos")
         assert answer.status_code == 404
-        assert answer.json()["error"]["type"] == "not_found_error"
+        assert answer.json()["error"]["type"] == "invalid_request_error"
 
     async def test_a_wrong_method(self, client: httpx.AsyncClient) -> None:
         answer = await client.get("/v1/audio/speech")

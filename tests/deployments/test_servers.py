@@ -14,11 +14,12 @@ from deployments.model_server import ModelServer
 from deployments.runs import RunInfo
 from deployments.transform_server import TransformServer
 from pipelines.errors import InputTooLarge, ModelLoadError
+from pipelines.hibari import HibariPipeline
 from pipelines.tasks.text_to_speech import TextToSpeechRequest, TextToSpeechResult
 from pipelines.transforms.base import ImageResult
 from pipelines.transforms.scale import ScaleImageRequest
 
-INFO = RunInfo(request_id="r", owner="0")
+INFO = RunInfo(owner="0")
 HELLO = TextToSpeechRequest(text="Hello.")
 
 
@@ -50,6 +51,18 @@ async def test_a_model_without_weights_answers_with_the_remedy(settings: Setting
     assert isinstance(await server.run("text-to-speech", HELLO, INFO), ModelLoadError)
     [event] = [event async for event in server.stream("text-to-speech", HELLO, INFO)]
     assert isinstance(event, ModelLoadError)
+
+
+class RunsOutOfMemory(HibariPipeline):
+    """Fails while it loads, and not in a way that anybody foresaw."""
+
+    def __init__(self, *_: object) -> None:
+        raise RuntimeError("out of memory")
+
+
+async def test_whatever_fails_while_a_model_loads_is_its_fault_alone(settings: Settings) -> None:
+    server = ModelServer(model(f"{__name__}:RunsOutOfMemory"), ServerConfig(), settings)
+    assert "could not load: RuntimeError('out of memory')" in (await server.fault() or "")
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(10_000, ImageResult), (100, InputTooLarge)])

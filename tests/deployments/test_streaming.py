@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,11 @@ from deployments.errors import ReplicaLost
 from deployments.streaming import Event, StreamedResponse, server_sent_events
 
 KEEP_ALIVE = b": keep-alive\n\n"
+
+
+def scope(path: str) -> dict[str, Any]:
+    """Describe a request as the servers do."""
+    return {"type": "http", "method": "POST", "path": path, "state": {"request_id": "r"}}
 
 
 async def one_after(gate: asyncio.Event, closed: asyncio.Event) -> AsyncGenerator[Event, None]:
@@ -26,13 +32,13 @@ async def failing() -> AsyncGenerator[Event, None]:
 async def test_an_event_is_one_line_of_json() -> None:
     gate = asyncio.Event()
     gate.set()
-    chunks = [chunk async for chunk in server_sent_events(one_after(gate, asyncio.Event()), "/v1/x")]
+    chunks = [chunk async for chunk in server_sent_events(one_after(gate, asyncio.Event()), scope("/v1/x"))]
     assert chunks == ['data: {"text":"schön\\n"}\n\n'.encode()]
 
 
 async def test_silence_is_filled_with_comments_and_loses_nothing() -> None:
     gate = asyncio.Event()
-    chunks = server_sent_events(one_after(gate, asyncio.Event()), "/v1/x", keep_alive_s=0.001)
+    chunks = server_sent_events(one_after(gate, asyncio.Event()), scope("/v1/x"), keep_alive_s=0.001)
     assert [await anext(chunks), await anext(chunks)] == [KEEP_ALIVE, KEEP_ALIVE]
     gate.set()
     rest = [chunk async for chunk in chunks]
@@ -41,7 +47,7 @@ async def test_silence_is_filled_with_comments_and_loses_nothing() -> None:
 
 async def test_closing_in_a_silence_closes_the_source() -> None:
     closed = asyncio.Event()
-    chunks = server_sent_events(one_after(asyncio.Event(), closed), "/v1/x", keep_alive_s=0.001)
+    chunks = server_sent_events(one_after(asyncio.Event(), closed), scope("/v1/x"), keep_alive_s=0.001)
     await anext(chunks)
     await chunks.aclose()
     assert closed.is_set()
@@ -49,7 +55,7 @@ async def test_closing_in_a_silence_closes_the_source() -> None:
 
 @pytest.mark.parametrize(("path", "key"), [("/v1/x", "error"), ("/api/x", "responseStatus")])
 async def test_an_error_is_the_last_event_in_the_callers_wire_format(path: str, key: str) -> None:
-    first, last = [chunk async for chunk in server_sent_events(failing(), path)]
+    first, last = [chunk async for chunk in server_sent_events(failing(), scope(path))]
     assert first == b'data: {"number":1}\n\n'
     name, data = last.decode().rstrip().split("\n")
     assert name == "event: error"
@@ -57,7 +63,7 @@ async def test_an_error_is_the_last_event_in_the_callers_wire_format(path: str, 
 
 
 def test_proxies_are_told_not_to_hold_the_answer_back() -> None:
-    answer = StreamedResponse(server_sent_events(failing(), "/v1/x"), "text/event-stream")
+    answer = StreamedResponse(server_sent_events(failing(), scope("/v1/x")), "text/event-stream")
     assert answer.headers["cache-control"] == "no-cache"
     assert answer.headers["x-accel-buffering"] == "no"
     assert answer.headers["content-type"].startswith("text/event-stream")

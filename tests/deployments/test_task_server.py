@@ -7,14 +7,15 @@ import pytest
 
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.gate import Priority
-from configs.schema import TimeoutsConfig
+from configs.schema import LimitsConfig, ServerConfig, TimeoutsConfig
+from deployments.errors import Busy
 from deployments.runs import RunInfo
 from deployments.task_server import ReplicaStalled, TaskServer
 from deployments.workspace import RunWorkspace
 from pipelines.errors import Cancelled, InvalidInput
 from pipelines.tasks.base import RunLimits
 
-INFO = RunInfo(request_id="r", owner="0")
+INFO = RunInfo(owner="0")
 
 
 class Server(TaskServer):
@@ -26,7 +27,8 @@ class Server(TaskServer):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    return Server(LocalArtifactStore(tmp_path), RunLimits(), TimeoutsConfig(stall_s=100), 1)
+    config = ServerConfig(limits=LimitsConfig(queued_requests=2), timeouts=TimeoutsConfig(stall_s=100))
+    return Server(LocalArtifactStore(tmp_path), config, 1)
 
 
 class Blocker:
@@ -83,13 +85,14 @@ async def test_one_permit_means_one_run_and_the_urgent_goes_first(server: Server
     first, order = Blocker(), []
     running = asyncio.create_task(server.run(INFO, first))
     await began(first)
-    job = RunInfo(request_id="j", owner="0", priority=Priority.LOW)
+    job = RunInfo(owner="0", priority=Priority.LOW)
     waiting = [
         asyncio.create_task(server.run(info, lambda _, name=name: order.append(name)))  # type: ignore[misc]
         for name, info in (("job", job), ("synchronous", INFO))
     ]
     await every_task_has_run()
     assert (await server.activity()).waiting == 2
+    assert isinstance(await server.run(INFO, lambda _: "never"), Busy)
     first.released.set()
     await asyncio.gather(running, *waiting)
     assert order == ["synchronous", "job"]
@@ -136,7 +139,8 @@ async def test_closing_a_stream_early_closes_the_work_and_frees_the_permit(serve
 
 
 async def test_a_silent_run_makes_the_replica_unhealthy(tmp_path: Path) -> None:
-    server = Server(LocalArtifactStore(tmp_path), RunLimits(), TimeoutsConfig(stall_s=1e-9), 1)
+    config = ServerConfig(timeouts=TimeoutsConfig(stall_s=1e-9))
+    server = Server(LocalArtifactStore(tmp_path), config, 1)
     released = threading.Event()
     running = asyncio.create_task(server.run(INFO, lambda _: released.wait()))
     await every_task_has_run()

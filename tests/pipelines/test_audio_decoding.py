@@ -144,7 +144,7 @@ def silent_wav(num_samples: int) -> bytes:
 def test_what_is_no_sound_is_refused_with_what_is_accepted(data: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(data)
-    with pytest.raises(UnsupportedMedia, match=rf"audio: .*{reason}.* Send WAV, MP3") as refusal:
+    with pytest.raises(UnsupportedMedia, match=rf"The file .*{reason}.* Send WAV, MP3") as refusal:
         read(path)
     assert refusal.value.field == "audio"
 

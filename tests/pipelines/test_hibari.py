@@ -66,7 +66,7 @@ def test_it_has_one_speaker(hibari: HibariPipeline, workspace: FolderWorkspace) 
 def test_a_text_without_an_english_sound_is_refused(
     text: str, hibari: HibariPipeline, workspace: FolderWorkspace
 ) -> None:
-    with pytest.raises(InvalidInput, match="text: there is nothing in it") as refusal:
+    with pytest.raises(InvalidInput, match="There is nothing in it") as refusal:
         speak(hibari, workspace, text)
     assert refusal.value.field == "text"
 

@@ -34,8 +34,9 @@ async def perform(operation: AnyOperation, form: Form, call: Call, request: Requ
     model_field, model = _model_choice(operation, wire)
     with field_names({**operation.field_names, "model": model_field}, label=pascal_words):
         task_request = operation.to_request(wire, files)
-        note_call(request, operation.task, call.services.gateway.resolve(operation.task, model))
-        served = await call.run(operation.task, task_request, model)
+        route = call.services.gateway.resolve(operation.task, model)
+        note_call(request, operation.task, route)
+        served = await call.run(operation.task, task_request, route)
     return operation.outputs.respond(served, files, lambda key: artifact_url(request, call.services, key))
 
 

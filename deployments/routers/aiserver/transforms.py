@@ -44,8 +44,8 @@ class ScaleImage(PictureWire):
 class CropImage(PictureWire):
     """The fields beside the file ``image``."""
 
-    x: int = Field(description="Pixels from the left edge")
-    y: int = Field(description="Pixels from the upper edge")
+    x: int = Field(default=0, description="Pixels from the left edge")
+    y: int = Field(default=0, description="Pixels from the upper edge")
     width: int = Field(description="Pixels")
     height: int = Field(description="Pixels")
 

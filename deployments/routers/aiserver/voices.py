@@ -27,9 +27,7 @@ class VoicesResponse(Answer):
     operation_id="QueryTextToSpeechVoices",
     summary="List the voices",
     responses={
-        200: {
-            "content": {"application/json": {"example": {"results": [{"id": "alloy", "model": "piper-joe"}]}}}
-        }
+        200: {"content": {"application/json": {"example": {"results": [{"id": "alloy", "model": "hibari"}]}}}}
     },
 )
 async def query_text_to_speech_voices(services: ServicesDep) -> VoicesResponse:
@@ -41,7 +39,5 @@ async def query_text_to_speech_voices(services: ServicesDep) -> VoicesResponse:
     """
     speaking = (route for route in services.gateway.routes if TEXT_TO_SPEECH.name in route.tasks)
     return VoicesResponse(
-        results=tuple(
-            Voice(id=name, model=route.id) for route in speaking for name in (route.id, *route.aliases)
-        )
+        results=tuple(Voice(id=name, model=route.id) for route in speaking for name in route.names)
     )

@@ -25,8 +25,10 @@ class Wire(BaseModel):
     other_names: ClassVar[Mapping[str, str]] = {}
     """Further names on the wire -> attribute."""
 
-    ref_id: str | None = Field(default=None, description="Your own id for this request")
-    tag: str | None = Field(default=None, description="Your own word for a group of requests")
+    ref_id: str | None = Field(default=None, description="Your own id; a synchronous call ignores it")
+    tag: str | None = Field(
+        default=None, description="Your own word for a group of requests; a synchronous call ignores it"
+    )
 
     def given(self, *names: str) -> dict[str, Any]:
         """Give those of the named fields that the client sent, so that the record's defaults hold."""

@@ -42,7 +42,7 @@ async def get_model(model_id: str, services: ServicesDep) -> dict[str, Any]:
     """Describe one model, found by its id or an alias, without regard to case."""
     models = _models(services.gateway)
     for route in models:
-        if model_id.lower() in (name.lower() for name in (route.id, *route.aliases)):
+        if route.answers_to(model_id):
             return _model(route)
     raise ModelNotFound(model_id, "any task", tuple(route.id for route in models))
 

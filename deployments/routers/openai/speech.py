@@ -73,9 +73,9 @@ async def speak(request: Request, call: CallDep) -> StreamedResponse:
             )
             route = find_voice(call.services.gateway, fields.model, fields.voice)
             note_call(request, _TASK, route)
-            spoken = audible(await call.stream(_TASK, work, route.id))
+            spoken = audible(await call.stream(_TASK, work, route))
     if fields.stream_format == StreamFormat.SSE:
-        return StreamedResponse(server_sent_events(speech_events(spoken), request.url.path), EVENT_STREAM)
+        return StreamedResponse(server_sent_events(speech_events(spoken), request.scope), EVENT_STREAM)
     return StreamedResponse(spoken, fields.response_format.media_type)
 
 
@@ -96,9 +96,7 @@ def find_voice(gateway: Gateway, model: str | None, voice: str | None) -> Route:
     try:
         return gateway.resolve(_TASK, voice)
     except ModelNotFound as error:
-        names = (
-            name for route in gateway.routes if _TASK in route.tasks for name in (route.id, *route.aliases)
-        )
+        names = (name for route in gateway.routes if _TASK in route.tasks for name in route.names)
         raise BadRequest(f"Voice {voice} not found. Available: {', '.join(names)}", "voice") from error
 
 

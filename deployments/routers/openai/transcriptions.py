@@ -126,16 +126,18 @@ def _work(form: Form, fields: TranslationFields, **options: bool) -> SpeechToTex
 async def _heard(
     request: Request, call: Call, work: SpeechToTextRequest, model: str | None
 ) -> SpeechToTextResult:
-    note_call(request, SPEECH_TO_TEXT.name, call.services.gateway.resolve(SPEECH_TO_TEXT.name, model))
-    return (await call.run(SPEECH_TO_TEXT.name, work, model)).result
+    route = call.services.gateway.resolve(SPEECH_TO_TEXT.name, model)
+    note_call(request, SPEECH_TO_TEXT.name, route)
+    return (await call.run(SPEECH_TO_TEXT.name, work, route)).result
 
 
 async def _streamed(
     request: Request, call: Call, work: SpeechToTextRequest, model: str | None, uploads: AsyncExitStack
 ) -> StreamedResponse:
-    note_call(request, SPEECH_TO_TEXT.name, call.services.gateway.resolve(SPEECH_TO_TEXT.name, model))
-    heard = await call.stream(SPEECH_TO_TEXT.name, work, model)
-    events = server_sent_events(transcript_events(heard), request.url.path)
+    route = call.services.gateway.resolve(SPEECH_TO_TEXT.name, model)
+    note_call(request, SPEECH_TO_TEXT.name, route)
+    heard = await call.stream(SPEECH_TO_TEXT.name, work, route)
+    events = server_sent_events(transcript_events(heard), request.scope)
     return StreamedResponse(events, EVENT_STREAM, uploads.pop_all())
 
 
