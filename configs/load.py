@@ -27,7 +27,7 @@ class ApplicationConfig(Config):
 
     name: str = "ai-server"
     route_prefix: str = Field(default="/", pattern="^/")
-    import_path: str = "deployments.app:build"
+    import_path: Literal["deployments.app:build"] = "deployments.app:build"
     args: ServerConfig = ServerConfig()
 
 

@@ -43,7 +43,6 @@ class Settings(BaseModel):
         """The file that holds the admin key."""
         return self.data_dir / "api-key"
 
-    @property
-    def cluster_file(self) -> Path:
-        """What a shell sources to join the running local cluster."""
-        return self.data_dir / "cluster.env"
+    def cluster_file(self, port: int) -> Path:
+        """What a shell sources to join the local cluster whose server listens on `port`."""
+        return self.data_dir / f"cluster-{port}.env"

@@ -6,11 +6,13 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
+from configs.load import ConfigError
 from configs.schema import INGRESS_ID, TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
 from configs.settings import Settings
 from deployments.ingress import Ingress
 from deployments.model_server import ModelServer
 from deployments.transform_server import TransformServer
+from pipelines.tasks import TASKS
 
 HEALTH_CHECK_PERIOD_S = 2.0
 """A dead single replica is noticed after about this long (10 s is Serve's default: 11.6 s of errors)."""
@@ -27,7 +29,11 @@ def build(args: ServerConfig) -> Application:
 
     One deployment for each model, one for the transforms, one ingress in front of them. Relative
     data folders become absolute here, so that every process means the same one.
+
+    Raises:
+        ConfigError: a model is configured for a task that there is not.
     """
+    _check_tasks(args)
     settings = Settings.from_environment()
     bound: dict[str, Application] = {
         model.id: _worker(ModelServer, model.id, model.resources, model.autoscaling, args).bind(
@@ -40,6 +46,14 @@ def build(args: ServerConfig) -> Application:
             TransformServer, TRANSFORMS_ID, args.transforms.resources, args.transforms.autoscaling, args
         ).bind(args, settings)
     return _ingress(args).bind(args, settings, bound)
+
+
+def _check_tasks(config: ServerConfig) -> None:
+    for place, model in enumerate(config.models):
+        if unknown := sorted(set(model.tasks) - set(TASKS)):
+            raise ConfigError(
+                f"models[{place}].tasks: unknown: {', '.join(unknown)}. Tasks: {', '.join(sorted(TASKS))}"
+            )
 
 
 def _worker(

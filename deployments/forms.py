@@ -135,10 +135,10 @@ def _json(body: bytes) -> Any:
         raise BadRequest("The JSON body is nested too deeply.") from error
     except UnicodeEncodeError as error:
         raise BadRequest("The JSON body has half of a surrogate pair, which is no character.") from error
-    except ValueError as error:
-        raise BadRequest(f"The body is not valid JSON: {error}.") from error
+    except ValueError as error:  # Python reads whole numbers up to 4,300 digits
+        raise BadRequest("A number in the JSON body has too many digits.") from error
     return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    raise BadRequest(f"The body is not valid JSON: {name} is not a JSON number.")

@@ -1,6 +1,7 @@
 """The environment of a Ray cluster on this machine; Ray reads it when it is imported."""
 
 import secrets
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cluster.secrets import create_secret
 RAY_DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "1" if sys.stdout.isatty() else "0",
     # A busy laptop answers the router's question late; the default of 0.1 s makes it ask again and again.
     "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",
     "RAY_AUTH_MODE": "token",

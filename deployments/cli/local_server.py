@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from ray import serve
 from ray.serve.api import RunTarget
@@ -13,8 +15,8 @@ from rich.console import Console
 from configs.load import ConfigFile
 from configs.settings import Settings
 from deployments.app import build
-from deployments.cli.environment import token_file
-from deployments.cli.local_cluster import LocalCluster, cluster_file, local_cluster
+from deployments.cli.banner import Banner
+from deployments.cli.local_cluster import cluster_file, local_cluster
 from deployments.cli.startup import Startup
 
 
@@ -25,17 +27,34 @@ def run(config: ConfigFile, console: Console) -> None:
         ConfigError: the application cannot run as it is configured.
     """
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    _stop_on_signals(stop)
     console.print("Starting Ray …")
     settings = Settings.from_environment()
-    with local_cluster(config) as cluster, cluster_file(cluster, settings.cluster_file):
+    env_file = settings.cluster_file(config.http_options.port)
+    with local_cluster(config) as cluster, cluster_file(cluster, env_file):
+        _stop_on_signals(stop)  # again, because Ray puts handlers of its own in their place
         _deploy(config)
-        if Startup(config, console).wait_until_ready(stop):
-            console.print(_banner(config, cluster, settings), highlight=False, soft_wrap=True)
+        models = Startup(config, settings, console).wait_until_ready(stop)
+        if models is not None:
+            banner = Banner(config, cluster, settings, env_file, models)
+            console.print(banner.text, highlight=False, markup=False, soft_wrap=True)
             stop.wait()
         console.print("Stopping …")
-        serve.shutdown()
+        with _quiet():
+            serve.shutdown()
+    console.print("Stopped.")
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what Ray's processes say while they are stopped: it reads like errors, and is none."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def _deploy(config: ConfigFile) -> None:
@@ -50,20 +69,3 @@ def _deploy(config: ConfigFile) -> None:
     application = config.application
     target = RunTarget(build(config.args), application.name, application.route_prefix, logging_config)
     serve.run_many([target], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
-
-
-def _banner(config: ConfigFile, cluster: LocalCluster, settings: Settings) -> str:
-    key_file = settings.api_key_file
-    return f"""
-[bold]AI Server is ready[/bold] ({config.args.profile}): {config.url}   docs: {config.url}/docs
-API key:   {key_file}
-Dashboard: {cluster.dashboard_url}   (its token: {token_file(os.environ)})
-Metrics:   {cluster.metrics_url}   (Prometheus)
-Cluster:   source {settings.cluster_file}   (before a Python service that calls it by handle)
-
-Try it:
-
-  curl {config.url}/v1/audio/speech -H "Authorization: Bearer $(cat {key_file})" \\
-    -H "Content-Type: application/json" -d '{{"input": "Hello! Your server can speak."}}' -o hello.mp3
-
-Ctrl-C stops it."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from configs.load import ConfigError, load_config
 from configs.schema import HubSource, ModelConfig, ServerConfig
@@ -28,7 +28,7 @@ def models(
         raise typer.Exit(2) from error
     settings = Settings.from_environment()
     places = Places(settings.data_dir, settings.models_dir)
-    table = Table("model", "tasks", "also called", "weights")
+    table = Table("model", "tasks", "also called", Column("weights", overflow="fold"))
     for model in config.args.models:
         names = ", ".join(model.aliases)
         table.add_row(model.id, ", ".join(model.tasks), names, _weights(model, places, config.args))

@@ -11,28 +11,37 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from configs.load import ConfigError, ConfigFile
-from configs.schema import INGRESS_ID, TRANSFORMS_ID
+from configs.schema import INGRESS_ID, TRANSFORMS_ID, HubSource
+from configs.settings import Settings
+from deployments.runs import ModelState
+from pipelines.errors import SourceNotFound
+from pipelines.sources import Places, find_weights
 
 POLL_S = 0.25
 
-_DONE = {
-    "ready": "[green]ready[/green]",
-    "sleeping": "sleeping, wakes with the first request",
-    "unavailable": "[red]unavailable[/red]",
+_SHOWN: dict[str, str] = {
+    ModelState.READY: "[green]ready[/green]",
+    ModelState.SLEEPING: "sleeping, wakes with the first request",
+    ModelState.UNAVAILABLE: "[red]unavailable[/red]",
 }
+"""The states in which nothing more is to be waited for."""
 
 
 class Startup:
     """Follows an application from its deployment until it can take requests."""
 
-    def __init__(self, config: ConfigFile, console: Console) -> None:
+    def __init__(self, config: ConfigFile, settings: Settings, console: Console) -> None:
         """Take what is being started."""
         self._config = config
+        self._places = Places(settings.data_dir, settings.models_dir)
         self._console = console
         self._rows: dict[str, TaskID] = {}
+        self._states: dict[str, str] = {}
 
-    def wait_until_ready(self, stop: threading.Event) -> bool:
-        """Show the progress until every model is ready, asleep or unavailable; False if `stop` was set first.
+    def wait_until_ready(self, stop: threading.Event) -> dict[str, str] | None:
+        """Show the progress until every model is ready, asleep or unavailable.
+
+        Returns the state of each model, or None if `stop` was set first.
 
         Raises:
             ConfigError: the application cannot run at all.
@@ -40,37 +49,49 @@ class Startup:
         columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.description}"), BarColumn(20),
                    TextColumn("{task.fields[state]}"), TimeElapsedColumn())  # fmt: skip
         with Progress(*columns, console=self._console) as progress:
-            self._say(progress, f"Loading {', '.join(self._names())} …")
+            if not self._console.is_terminal:
+                self._say(f"Loading {', '.join(self._names())} …")
             for name in self._names():
                 self._rows[name] = progress.add_task(name, total=1, state="starting")
             while not stop.wait(POLL_S):
-                if self._show(progress):
-                    return True
-        return False
+                self._show(progress)
+                if self._states.keys() >= self._rows.keys():
+                    return self._states
+        return None
 
     def _names(self) -> list[str]:
         names = [model.id for model in self._config.args.models]
         return [*names, TRANSFORMS_ID] if self._config.args.transforms.enabled else names
 
-    def _show(self, progress: Progress) -> bool:
+    def _show(self, progress: Progress) -> None:
         _fail_if_impossible(self._config.application.name)
-        states = self._ask()
-        for state in states:
-            row = self._rows[state["id"]]
-            if progress.tasks[row].finished:
+        for model in self._ask():
+            name, state, detail = model["id"], model["state"], model["detail"]
+            if name in self._states:
                 continue
-            if shown := _DONE.get(state["state"]):
-                shown = f"{shown} {escape(state['detail'])}".rstrip()
-                progress.update(row, completed=1, state=shown)
-                self._say(progress, f"{state['id']}: {shown}")
-            else:
-                progress.update(row, state=state["state"])
-        return bool(states) and progress.finished
+            if state == ModelState.SLEEPING and (fault := self._missing_weights(name)):
+                state, detail = ModelState.UNAVAILABLE, fault
+            progress.update(self._rows[name], state=_SHOWN.get(state, state))
+            if state in _SHOWN:
+                self._states[name] = state
+                progress.update(self._rows[name], completed=1)
+                if detail or not self._console.is_terminal:
+                    self._say(f"{name}: {_SHOWN[state]}. {escape(detail)}")
 
-    def _say(self, progress: Progress, line: str) -> None:
-        """Write a line where there is no terminal to redraw."""
-        if not self._console.is_terminal:
-            progress.console.print(line, highlight=False, soft_wrap=True)
+    def _missing_weights(self, name: str) -> str:
+        """Look for the weights of a sleeping model: its replica will only do so when somebody asks for it."""
+        model = next(model for model in self._config.args.models if model.id == name)
+        try:
+            find_weights(name, model.source, {}, self._places)
+        except SourceNotFound as error:
+            is_fetched = self._config.args.allow_downloads and any(
+                isinstance(source, HubSource) for source in model.source
+            )
+            return "" if is_fetched else str(error)
+        return ""
+
+    def _say(self, line: str) -> None:
+        self._console.print(line.removesuffix(". "), highlight=False, soft_wrap=True)
 
     def _ask(self) -> list[dict[str, Any]]:
         try:

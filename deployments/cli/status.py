@@ -2,7 +2,8 @@
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from configs.settings import Settings
 from deployments.cli.client import ask, connect
@@ -13,10 +14,13 @@ def status() -> None:
     with connect(Settings.from_environment()) as client:
         answer = ask(client, "GET", "/ready")
     report = answer.json()
-    table = Table("model", "state", "tasks", "replicas", "running", "waiting", "detail")
+    counts = ("replicas", "running", "waiting")
+    table = Table("model", "state", "tasks", *counts, Column("detail", overflow="fold"))
     for model in report["models"]:
-        counts = (str(model[count]) for count in ("replicas", "running", "waiting"))
-        table.add_row(model["id"], model["state"], ", ".join(model["tasks"]), *counts, model["detail"])
+        numbers = (str(model[count]) for count in counts)
+        table.add_row(
+            model["id"], model["state"], ", ".join(model["tasks"]), *numbers, escape(model["detail"])
+        )
     console = Console()
     console.print(f"{client.base_url}: {report['status']} ({report['profile']})")
     console.print(table)

@@ -13,6 +13,9 @@ from deployments.gateway import Route
 
 logger = logging.getLogger("ai_server.access")
 
+PROBES = {"/up", "/ready"}
+"""Asked every few seconds by machines; their lines would hide the rest."""
+
 CLIENT_LEFT = 499
 """As nginx writes it: the client closed the connection before there was an answer."""
 
@@ -32,7 +35,7 @@ class AccessLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application and log the request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(receive, send)

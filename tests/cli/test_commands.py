@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from configs.load import ConfigError
+from configs.schema import ModelConfig, ServerConfig
+from deployments.app import build
 from deployments.cli import environment
 from deployments.cli.bench.measure import Comparison, medians
 from deployments.cli.local_cluster import check_port_is_free
@@ -64,6 +66,14 @@ def test_without_a_server_they_say_how_to_start_one(tmp_path: Path, command: str
     result = run(command, *([tmp_path / "out"] if command == "try" else []))
     assert result.exit_code == 1
     assert "Start the server with `make run`" in result.output
+
+
+def test_a_task_that_there_is_not_is_named_by_its_key() -> None:
+    model = ModelConfig(id="m", tasks=("speech2text",), pipeline="pipelines.whisper:WhisperPipeline")
+    with pytest.raises(
+        ConfigError, match=r"models\[0\]\.tasks: unknown: speech2text\. Tasks: speech-to-text"
+    ):
+        build(ServerConfig(models=(model,)))
 
 
 def test_bench_lists_what_it_measures() -> None:

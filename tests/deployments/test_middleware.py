@@ -59,6 +59,14 @@ class TestAccessLog:
         }
         assert "secret" not in caplog.text
 
+    @pytest.mark.parametrize("path", ["/up", "/ready"])
+    async def test_the_probes_of_machines_are_not_logged(
+        self, stranger: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, path: str
+    ) -> None:
+        caplog.set_level(logging.INFO, "ai_server.access")
+        assert (await stranger.get(path)).status_code == 200
+        assert access_lines(caplog) == []
+
     async def test_refused_requests_are_logged_with_what_is_known(
         self, stranger: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
     ) -> None:

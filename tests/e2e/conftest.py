@@ -44,12 +44,17 @@ UPLOAD_LIMIT_BYTES = 60_000_000
 class Server:
     """A running server, as its operator sees it."""
 
-    url: str
+    port: int
     key: str
     data_dir: Path
     metrics_url: str
     banner: str
     process: "subprocess.Popen[str]"
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def auth(self) -> dict[str, str]:
@@ -79,7 +84,7 @@ def start(folder: Path, config_file: Path) -> Server:
     )
     banner = _read_banner(process)
     return Server(
-        url=f"http://127.0.0.1:{port}",
+        port=port,
         key=(folder / "data" / "api-key").read_text().strip(),
         data_dir=folder / "data",
         metrics_url=_found(r"Metrics:\s+(\S+)", banner),

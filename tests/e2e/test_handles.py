@@ -55,7 +55,7 @@ print(json.dumps({
 def test_a_separate_driver_gets_the_same_records(server: Server, tmp_path: Path) -> None:
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    command = f"source {server.data_dir / 'cluster.env'} && {sys.executable} {script}"
+    command = f"source {server.data_dir}/cluster-{server.port}.env && {sys.executable} {script}"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])

@@ -23,7 +23,7 @@ def test_ctrl_c_stops_every_process(tmp_path: Path) -> None:
     assert stop(server) == 0
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
-    assert not (server.data_dir / "cluster.env").exists()
+    assert not list(server.data_dir.glob("cluster-*.env"))
 
 
 def replica_of(server: Server, model: str) -> psutil.Process:

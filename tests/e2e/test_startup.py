@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_banner_says_what_a_newcomer_needs(server: Server) -> None:
-    assert f"AI Server is ready (cpu): {server.url}" in server.banner
+    assert f"AI Server is ready, without lost-voice (cpu): {server.url}" in server.banner
     assert str(server.data_dir / "api-key") in server.banner
     assert re.search(r"Dashboard: http://127\.0\.0\.1:\d+", server.banner)
 
@@ -40,7 +40,7 @@ def test_a_model_that_cannot_load_is_named_with_the_remedy_and_the_rest_serve(se
     assert models["lost-voice"]["state"] == "unavailable"
     assert "voices/lost.onnx" in models["lost-voice"]["detail"]
     assert models["piper-joe"]["state"] == models["whisper-base"]["state"] == "ready"
-    assert "lost-voice: " in server.banner
+    assert "lost-voice: unavailable. lost-voice: no weights" in server.banner
 
 
 def test_asking_a_model_that_cannot_load_gives_the_remedy(client: httpx.Client) -> None:

@@ -29,7 +29,7 @@ from pipelines.tasks.speech_to_text import SPEECH_TO_TEXT, SpeechToTextRequest, 
 
 router = APIRouter(prefix="/v1/audio", tags=["OpenAI"])
 
-_WIRE_NAMES = {"audio": "file"}
+_WIRE_NAMES = {"audio": "file", "translate": "model"}
 _STREAMABLE = (TranscriptFormat.JSON, TranscriptFormat.TEXT)
 
 
