@@ -14,6 +14,8 @@ RAY_DEFAULTS = {
     # A busy laptop answers the router's question late; the default of 0.1 s makes it ask again and again.
     "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",
     "RAY_AUTH_MODE": "token",
+    # Ray makes its workers give way to every other process (niceness 15); ours are what the user waits for.
+    "RAY_worker_niceness": "0",
     # Despite its name it is what makes Ray use the loopback address for everything it can.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
