@@ -150,7 +150,7 @@ def test_what_is_no_sound_is_refused_with_what_is_accepted(data: bytes, reason: 
 
 
 def test_a_silent_film_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedMedia, match="video: the file has no sound"):
+    with pytest.raises(UnsupportedMedia, match="The file has no sound"):
         list(AudioReader(film(tmp_path / "film.mp4", None), field="video"))
 
 
