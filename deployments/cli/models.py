@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from configs.load import ConfigError, load_config
-from configs.schema import HubSource, ModelConfig, ServerConfig
+from configs.schema import ModelConfig, ServerConfig
 from configs.settings import Settings
-from pipelines.errors import ModelLoadError, SourceNotFound
-from pipelines.sources import Places, find_weights
+from deployments.cli.weights import local_weights
+from pipelines.errors import ModelLoadError
 
 
 def models(
@@ -27,22 +27,15 @@ def models(
         typer.echo(error, err=True)
         raise typer.Exit(2) from error
     settings = Settings.from_environment()
-    places = Places(settings.data_dir, settings.models_dir)
     table = Table("model", "tasks", "also called", Column("weights", overflow="fold"))
     for model in config.args.models:
         names = ", ".join(model.aliases)
-        table.add_row(model.id, ", ".join(model.tasks), names, _weights(model, places, config.args))
+        table.add_row(model.id, ", ".join(model.tasks), names, _weights(model, config.args, settings))
     Console().print(table)
 
 
-def _weights(model: ModelConfig, places: Places, config: ServerConfig) -> str:
+def _weights(model: ModelConfig, config: ServerConfig, settings: Settings) -> str:
     try:
-        path = find_weights(model.id, model.source, model.sha256, places)
-    except SourceNotFound as error:
-        hubs = [source.hub for source in model.source if isinstance(source, HubSource)]
-        if config.allow_downloads and hubs:
-            return f"fetched from {hubs[0]} at the start"
-        return f"[red]{escape(str(error))}[/red]"
+        return str(local_weights(model, config, settings))
     except ModelLoadError as error:
         return f"[red]{escape(str(error))}[/red]"
-    return str(path) if path else "in the engine's package"

@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from configs.load import ConfigError, ConfigFile
-from configs.schema import INGRESS_ID, TRANSFORMS_ID, HubSource
+from configs.schema import INGRESS_ID, TRANSFORMS_ID
 from configs.settings import Settings
+from deployments.cli.weights import local_weights
 from deployments.runs import ModelState
-from pipelines.errors import SourceNotFound
-from pipelines.sources import Places, find_weights
+from pipelines.errors import ModelLoadError
 
 POLL_S = 0.25
 
@@ -33,7 +33,7 @@ class Startup:
     def __init__(self, config: ConfigFile, settings: Settings, console: Console) -> None:
         """Take what is being started."""
         self._config = config
-        self._places = Places(settings.data_dir, settings.models_dir)
+        self._settings = settings
         self._console = console
         self._rows: dict[str, TaskID] = {}
         self._states: dict[str, str] = {}
@@ -82,12 +82,9 @@ class Startup:
         """Look for the weights of a sleeping model: its replica will only do so when somebody asks for it."""
         model = next(model for model in self._config.args.models if model.id == name)
         try:
-            find_weights(name, model.source, {}, self._places)
-        except SourceNotFound as error:
-            is_fetched = self._config.args.allow_downloads and any(
-                isinstance(source, HubSource) for source in model.source
-            )
-            return "" if is_fetched else str(error)
+            local_weights(model, self._config.args, self._settings)
+        except ModelLoadError as error:
+            return str(error)
         return ""
 
     def _say(self, line: str) -> None:
