@@ -46,3 +46,10 @@ class Settings(BaseModel):
     def cluster_file(self, port: int) -> Path:
         """What a shell sources to join the local cluster whose server listens on `port`."""
         return self.data_dir / f"cluster-{port}.env"
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use; where the system cannot say (macOS), all of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

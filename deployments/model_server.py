@@ -1,7 +1,6 @@
 """ModelServer: one configured model in one deployment. Constructed means loaded."""
 
 import logging
-import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -9,7 +8,7 @@ from typing import Any
 
 from cluster.artifacts.local import LocalArtifactStore
 from configs.schema import ModelConfig, ServerConfig
-from configs.settings import Settings
+from configs.settings import Settings, usable_cores
 from deployments.errors import ApiError
 from deployments.runs import RunInfo
 from deployments.task_server import TaskServer
@@ -88,7 +87,7 @@ def _load(model: ModelConfig, config: ServerConfig, settings: Settings) -> Any:
 def _engine(model: ModelConfig) -> EngineSettings:
     on_gpu = model.resources.num_gpus > 0
     return EngineSettings(
-        threads=model.resources.threads or (1 if on_gpu else len(os.sched_getaffinity(0))),
+        threads=model.resources.threads or (1 if on_gpu else usable_cores()),
         concurrency=model.resources.concurrency,
         device="cuda" if on_gpu else "cpu",
     )

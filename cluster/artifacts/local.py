@@ -20,6 +20,8 @@ _DRAFTS = ".drafts"
 _LEFTOVER_AGE = timedelta(days=1)
 """A draft or an upload of this age belongs to a process that died."""
 _FILE_MODE = 0o644
+_sync = getattr(os, "fdatasync", os.fsync)
+"""macOS has only the slower one."""
 _FOLDER_MODE = 0o755
 
 
@@ -196,5 +198,5 @@ def _make_folder(folder: Path) -> None:
 def _synced_sha256(path: str) -> str:
     """Hash the finished file: encoders seek back to patch headers, so a running hash would be wrong."""
     with open(path, "rb", buffering=0) as file:
-        os.fdatasync(file.fileno())
+        _sync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,6 @@
 """`ai-server bench transforms`: scaling a 12-megapixel photograph, against Pillow in this process."""
 
 import io
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ import httpx
 import typer
 from PIL import Image, ImageOps
 
-from configs.settings import Settings
+from configs.settings import Settings, usable_cores
 from deployments.cli.bench.measure import Comparison, at_once, medians, report
 from deployments.cli.bench.samples import photograph
 from deployments.cli.client import ask, connect
@@ -30,7 +29,7 @@ def transforms(
     ):
         path = photograph(Path(folder) / "photograph.jpg")
         title = f"Scale {path.stat().st_size / 1e6:.1f} MB, 12 megapixels, JPEG to {WIDTH} px PNG"
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cores()
         alone = medians(lambda: _bare(path), lambda: _ours(client, path), runs)
         crowd = medians(
             lambda: at_once(lambda: _bare(path), cores, 2 * CLIENTS),

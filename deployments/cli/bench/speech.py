@@ -1,6 +1,5 @@
 """`ai-server bench speech`: against faster-whisper and Piper called directly."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from piper import PiperVoice
 
 from configs.load import load_config
 from configs.schema import ServerConfig
-from configs.settings import Settings
+from configs.settings import Settings, usable_cores
 from deployments.cli.bench.measure import Comparison, at_once, medians, report
 from deployments.cli.bench.samples import SENTENCE, STORY, clip, wav
 from deployments.cli.client import ask, connect
@@ -109,4 +108,4 @@ def _weights(model_id: str, config: ServerConfig, settings: Settings) -> str:
 
 def _threads(config: ServerConfig) -> int:
     model = next(model for model in config.models if model.id == LISTENER)
-    return model.resources.threads or len(os.sched_getaffinity(0))
+    return model.resources.threads or usable_cores()
