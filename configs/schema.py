@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 MIB = 1024 * 1024
 INGRESS_ID = "ingress"
 TRANSFORMS_ID = "transforms"
-RESERVED_IDS = {INGRESS_ID, TRANSFORMS_ID}
+JOBS_ID = "jobs"
+RESERVED_IDS = {INGRESS_ID, TRANSFORMS_ID, JOBS_ID}
 """Deployments that are no models."""
 
 
@@ -84,7 +85,8 @@ class Autoscaling(Config):
 
     min_replicas: int = Field(default=1, ge=0)
     max_replicas: int = Field(default=1, ge=1)
-    target_ongoing_requests: float = Field(default=2.0, gt=0)
+    target_ongoing_requests: float | None = Field(default=None, gt=0)
+    """Per replica; None: as many as it runs at once, so that a full replica asks for a second one."""
     upscale_delay_s: float = Field(default=5.0, ge=0)
     downscale_delay_s: float = Field(default=120.0, ge=0)
     downscale_to_zero_delay_s: float = Field(default=600.0, ge=0)
@@ -159,11 +161,52 @@ class TimeoutsConfig(Config):
     """How long things may take."""
 
     request_s: float = Field(default=60.0, gt=0)
-    """A synchronous call; streams end later, but must begin within it."""
+    """A synchronous call, which then goes on as a job; streams end later, but must begin within it."""
+    job_s: float = Field(default=1200.0, gt=0)
+    """One run of a job."""
+    job_by_task_s: dict[str, float] = Field(default_factory=dict)
+    """Task -> the same for this task, e.g. ``speech-to-text: 7200``."""
+    webhook_s: float = Field(default=15.0, gt=0, le=45)
+    """One attempt to deliver a webhook."""
     stall_s: float = Field(default=300.0, gt=0)
     """A run that shows no progress for so long marks its replica as unhealthy; Serve then replaces it."""
     shutdown_s: float = Field(default=120.0, gt=0)
     """How long a replica that must go may finish its runs."""
+
+
+class JobsConfig(Config):
+    """The queue."""
+
+    num_cpus: float = Field(default=0.1, ge=0)
+    """Of the deployment that dispatches."""
+    runners: int = Field(default=1, ge=1)
+    """Processes that wait for running jobs; one is enough for hundreds at once."""
+    max_attempts: int = Field(default=3, ge=1)
+    """After so many runs that failed for no fault of the request, a job is a dead letter."""
+    lease_s: float = Field(default=15.0, ge=5)
+    """A runner that gives no sign of life for so long has lost its jobs."""
+
+
+class StorageConfig(Config):
+    """How long and how much is kept."""
+
+    keep_jobs_days: float = Field(default=30.0, gt=0)
+    """Ended jobs."""
+    keep_artifacts_days: float = Field(default=30.0, gt=0)
+    """Results."""
+    keep_inputs_days: float = Field(default=1.0, gt=0)
+    """Uploads, after their job has ended."""
+    quota_bytes: int | None = Field(default=None, ge=1)
+    """Of all stored files together; None is bounded by the disk alone."""
+    min_free_bytes: int = Field(default=100 * MIB, ge=0)
+    """What stays free on the disk: with less nothing new is stored, and no job is begun."""
+
+
+class OutsideConfig(Config):
+    """Addresses that clients name and the server contacts (``replyTo``)."""
+
+    allow_networks: tuple[str, ...] = ()
+    """Networks that are not the internet and may be contacted all the same, e.g. ``10.1.0.0/16``."""
 
 
 class ServerConfig(Config):
@@ -177,6 +220,9 @@ class ServerConfig(Config):
     """Whether ``hub`` sources may be fetched over the network."""
     transforms: TransformsConfig = TransformsConfig()
     ingress: IngressConfig = IngressConfig()
+    jobs: JobsConfig = JobsConfig()
+    storage: StorageConfig = StorageConfig()
+    outside: OutsideConfig = OutsideConfig()
     limits: LimitsConfig = LimitsConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()
 

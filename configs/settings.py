@@ -18,14 +18,18 @@ class Settings(BaseModel):
     """Where clients, `try` and `bench` find the server (``AI_SERVER_URL``)."""
     api_key: str | None
     """The key that they send (``AI_SERVER_API_KEY``); None reads the file in `data_dir`."""
+    database_url: str
+    """The job store (``AI_SERVER_DATABASE_URL``); ``jobs.db`` in `data_dir` where it is not set."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read the environment; relative folders are taken from the current one."""
+        data_dir = Path(environ.get("AI_SERVER_DATA", "data")).expanduser().absolute()
         return cls(
-            data_dir=Path(environ.get("AI_SERVER_DATA", "data")).expanduser().absolute(),
+            data_dir=data_dir,
             url=environ.get("AI_SERVER_URL", "http://127.0.0.1:8000").rstrip("/"),
             api_key=environ.get("AI_SERVER_API_KEY"),
+            database_url=environ.get("AI_SERVER_DATABASE_URL") or f"sqlite:///{data_dir / 'jobs.db'}",
         )
 
     @property

@@ -7,9 +7,10 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
 from configs.load import ConfigError
-from configs.schema import INGRESS_ID, TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
+from configs.schema import INGRESS_ID, JOBS_ID, TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
 from configs.settings import Settings
 from deployments.ingress import Ingress
+from deployments.job_server import JobServer
 from deployments.model_server import ModelServer
 from deployments.transform_server import TransformServer
 from pipelines.tasks import TASKS
@@ -19,6 +20,9 @@ HEALTH_CHECK_PERIOD_S = 2.0
 
 SPARE_REQUESTS = 8
 """For questions about the replica itself; they pass the gate."""
+
+JOBS_ONGOING = 100
+"""Calls to the job server are short: wake up, stop this job."""
 
 ROUTER = {"initial_backoff_s": 0.005, "max_backoff_s": 0.02}
 """Serve's default back-off leaves a saturated replica idle between requests."""
@@ -45,6 +49,7 @@ def build(args: ServerConfig) -> Application:
         bound[TRANSFORMS_ID] = _worker(
             TransformServer, TRANSFORMS_ID, args.transforms.resources, args.transforms.autoscaling, args
         ).bind(args, settings)
+    bound[JOBS_ID] = _jobs(args).bind(args, settings, dict(bound))
     return _ingress(args).bind(args, settings, bound)
 
 
@@ -66,19 +71,19 @@ def _worker(
         # whose line is full still has room for the questions of /ready.
         max_ongoing_requests=config.limits.queued_requests + resources.concurrency + SPARE_REQUESTS,
         max_queued_requests=config.limits.queued_requests,
-        autoscaling_config=_autoscaling(autoscaling),
+        autoscaling_config=_autoscaling(autoscaling, resources),
         health_check_period_s=HEALTH_CHECK_PERIOD_S,
         graceful_shutdown_timeout_s=config.timeouts.shutdown_s,
         request_router_config=ROUTER,
     )(server)
 
 
-def _autoscaling(autoscaling: Autoscaling) -> AutoscalingConfig:
+def _autoscaling(autoscaling: Autoscaling, resources: Resources) -> AutoscalingConfig:
     return AutoscalingConfig(
         min_replicas=autoscaling.min_replicas,
         initial_replicas=autoscaling.min_replicas,
         max_replicas=autoscaling.max_replicas,
-        target_ongoing_requests=autoscaling.target_ongoing_requests,
+        target_ongoing_requests=autoscaling.target_ongoing_requests or resources.concurrency,
         upscale_delay_s=autoscaling.upscale_delay_s,
         downscale_delay_s=autoscaling.downscale_delay_s,
         downscale_to_zero_delay_s=autoscaling.downscale_to_zero_delay_s,
@@ -86,6 +91,19 @@ def _autoscaling(autoscaling: Autoscaling) -> AutoscalingConfig:
         metrics_interval_s=1.0,
         look_back_period_s=5.0,
     )
+
+
+def _jobs(config: ServerConfig) -> serve.Deployment:
+    return serve.deployment(
+        name=JOBS_ID,
+        num_replicas=1,
+        max_ongoing_requests=JOBS_ONGOING,
+        ray_actor_options={"num_cpus": config.jobs.num_cpus},
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
+        # Its jobs run elsewhere, so it may go at once.
+        graceful_shutdown_timeout_s=5.0,
+        request_router_config=ROUTER,
+    )(JobServer)
 
 
 def _ingress(config: ServerConfig) -> serve.Deployment:

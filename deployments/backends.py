@@ -14,6 +14,8 @@ from ray.serve.exceptions import (
 )
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
+from cluster.artifacts.store import StoreFull
+from cluster.jobs.errors import JobStoreError
 from deployments.errors import ApiError, Busy, ReplicaLost
 from deployments.runs import RunInfo
 from pipelines.errors import Cancelled, ModelLoadError, PipelineError
@@ -34,14 +36,18 @@ RAY_ERRORS = (
 
 
 class HandleBackend:
-    """Calls the replicas of one deployment.
+    """Calls the replicas of one deployment."""
 
-    If the replica dies, the work is done once more: a run changes nothing that a second one breaks.
-    """
+    def __init__(self, handle: DeploymentHandle[Any], *, repeats: bool = True) -> None:
+        """Take the deployment's handle.
 
-    def __init__(self, handle: DeploymentHandle[Any]) -> None:
-        """Take the deployment's handle."""
+        Args:
+            handle: the deployment's.
+            repeats: whether to do the work once more if the replica dies. A run changes nothing that a
+                second one breaks; but whoever counts attempts repeats by himself.
+        """
         self._handle = handle
+        self._repeats = repeats
         self._streaming = handle.options(stream=True)
 
     async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
@@ -49,6 +55,8 @@ class HandleBackend:
         try:
             return await self._run_once(task, request, info)
         except ReplicaLost:
+            if not self._repeats:
+                raise
             return await self._run_once(task, request, info)
 
     async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
@@ -71,7 +79,7 @@ class HandleBackend:
     async def _run_once(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
         response = cast("DeploymentResponse[Any]", self._handle.run.remote(task, request, info))
         try:
-            answer: ResultT | PipelineError | ApiError = await response
+            answer: ResultT | PipelineError | ApiError | StoreFull = await response
         except asyncio.CancelledError:
             response.cancel()  # Ray goes on with what nobody awaits any more
             raise
@@ -94,9 +102,9 @@ class HandleBackend:
             response.cancel()
 
 
-def value_of(answer: T | PipelineError | ApiError) -> T:
+def value_of(answer: T | PipelineError | ApiError | StoreFull | JobStoreError) -> T:
     """Give a replica's answer; raise it if it is an error that the replica gave as a value."""
-    if isinstance(answer, (PipelineError, ApiError)):
+    if isinstance(answer, (PipelineError, ApiError, StoreFull, JobStoreError)):
         raise answer
     return answer
 

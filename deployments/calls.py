@@ -1,21 +1,49 @@
-"""One call of one client: routed, timed, counted. Every wire format's routes end here."""
+"""One call of one client: routed, timed, counted, and a job where it must be. Every wire format ends here."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, cast
 
 from cluster.gate import Priority
-from deployments.errors import RunTimedOut, problem_of
+from cluster.jobs.errors import JobStoreError
+from cluster.jobs.job import Job, JobInput, JobState, NewJob, Submitted
+from deployments.errors import Accepted, HandedOver, JobCancelled, JobFailed, RunTimedOut
+from deployments.forms import Form
 from deployments.gateway import Route
+from deployments.preferences import NO_PREFERENCE, NO_WISH, JobWish, Preference
 from deployments.runs import RunInfo
 from deployments.services import Services
+from deployments.timer import Timer
+from deployments.works import result_of
 from pipelines.tasks.base import TaskRequest, TaskResult
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=TaskResult)
+
+TEXT_TASKS = frozenset({"speech-to-text", "image-to-text"})
+"""AI Server has an operation of its own to ask for the state of these."""
+
+
+@dataclass(frozen=True)
+class Work(Generic[ResultT]):
+    """What is to be done, and by whom."""
+
+    task: str
+    request: TaskRequest[ResultT]
+    route: Route
+    form: Form = field(default_factory=Form)
+    """The files that the request names came with it."""
+    wish: JobWish = NO_WISH
+    """What the client says of the job that this is, or may become."""
+
+    @property
+    def inputs(self) -> tuple[JobInput, ...]:
+        """The files, as a job keeps them."""
+        return tuple(JobInput(field=name, **vars(file)) for name, file in self.form.files.items())
 
 
 @dataclass(frozen=True)
@@ -23,102 +51,188 @@ class Served(Generic[ResultT]):
     """A result, and who gave it."""
 
     result: ResultT
-    route: Route
+    provider: str
     duration_s: float
 
 
 @dataclass(frozen=True)
 class Call:
-    """A synchronous call on behalf of one API key."""
+    """A call on behalf of one API key."""
 
     services: Services
     info: RunInfo
     limit_s: float | None
     """Seconds until the result, or the first event of a stream; None waits for ever."""
+    base_url: str = ""
+    """How the client reaches this server, without a slash at the end."""
+    wish: JobWish = NO_WISH
+    """What the headers say of a job; the body may say more."""
+    preference: Preference = NO_PREFERENCE
 
-    @classmethod
-    def of(cls, services: Services, *, owner: str) -> "Call":
-        """Make the call of a client that waits for its answer."""
-        return cls(
-            services, RunInfo(owner=owner, priority=Priority.SYNCHRONOUS), services.config.timeouts.request_s
-        )
+    @property
+    def owner(self) -> str:
+        """Id of the API key."""
+        return self.info.owner
 
-    async def run(self, task: str, request: TaskRequest[ResultT], route: Route) -> Served[ResultT]:
+    async def run(self, work: Work[ResultT]) -> Served[ResultT]:
         """Do the work within the synchronous limit.
 
         Raises:
-            ApiError: `Busy`, `ReplicaLost`, `RunTimedOut`.
+            ApiError: `Busy`, `ReplicaLost`; `HandedOver` if the limit came first, and `Accepted` if the
+                client rather takes a job than waits.
             PipelineError: what the pipeline said of the input.
         """
-        timer = _Timer(self.services, task, route)
+        timer = Timer(self.services.metrics, work.task, work.route.id)
         with timer:
-            result = await self._in_time(route.backend.run(task, request, self.info))
-        return Served(result, route, timer.seconds)
+            result = await (self._job_result(work) if work.wish.idempotency_key else self._result(work))
+        return Served(result, work.route.provider, timer.seconds)
 
-    async def stream(self, task: str, request: TaskRequest[Any], route: Route) -> AsyncGenerator[Any, None]:
+    async def stream(self, work: Work[Any]) -> AsyncGenerator[Any, None]:
         """Start the work and wait for its first event, so that a failure still becomes an HTTP error.
 
         Returns the whole stream, first event included. The synchronous limit holds until that
-        first event; the rest may take as long as the work does.
+        first event; the rest may take as long as the work does. Where the limit comes first, the
+        work is begun anew as a job.
         """
-        timer = _Timer(self.services, task, route)
-        events = route.backend.stream(task, request, self.info)
+        timer = Timer(self.services.metrics, work.task, work.route.id)
         with timer.unless_ok():
-            first = await self._in_time(anext(events))
+            if self.preference.respond_async:
+                raise await self._as_job(work)
+            events = work.route.backend.stream(work.task, work.request, self.info)
+            try:
+                async with asyncio.timeout(self._limit_s) as deadline:
+                    first = await anext(events)
+            except TimeoutError as error:
+                if not deadline.expired():
+                    raise  # the work's own
+                raise await self._as_job(work) from error
         return _counted(first, events, timer)
 
-    async def _in_time(self, work: Awaitable[T]) -> T:
+    async def submit(self, works: Sequence[Work[Any]]) -> list[Submitted]:
+        """Queue the work, all of it or nothing."""
+        new = [await self._new_job(work) for work in works]
+        for work in works:
+            # Before and not after: whatever happens to this request meanwhile, an accepted job has its files.
+            work.form.keep_files(True)
         try:
-            async with asyncio.timeout(self.limit_s) as deadline:
-                return await work
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise  # the work's own
-            raise RunTimedOut(
-                f"The work did not end within {self.limit_s:g} s, the limit of a synchronous call; "
-                "it was stopped. Send less at once, or ask for a stream where the API has one."
-            ) from error
+            submitted = await self.services.jobs.submit(new)
+        except Exception:
+            _keep_none(works)
+            raise
+        _keep_none([work for work, job in zip(works, submitted, strict=True) if not job.is_new])
+        return submitted
+
+    @property
+    def _limit_s(self) -> float | None:
+        return self.preference.limit_s(self.limit_s)
+
+    async def _result(self, work: Work[ResultT]) -> ResultT:
+        if self._limit_s == 0:
+            raise await self._as_job(work)
+        started_at = time.time()
+        run = asyncio.ensure_future(work.route.backend.run(work.task, work.request, self.info))
+        try:
+            done, _ = await asyncio.wait({run}, timeout=self._limit_s)
+            if done:
+                return run.result()
+            raise await self._adopted(work, run, started_at)
+        except (asyncio.CancelledError, RunTimedOut, JobStoreError) as error:
+            if not isinstance(error, HandedOver):
+                await _stop(run)
+            raise
+
+    async def _job_result(self, work: Work[ResultT]) -> ResultT:
+        """Do the work as a job, so that sending the same request again finds it."""
+        (submitted,) = await self.submit([work])
+        job = await self.services.jobs.get(submitted.id, self.owner)
+        job = await self.services.jobs.wait(job, self._limit_s)
+        if not job.state.is_final:
+            raise self._handed_over(work, Submitted(job.id, job.ref_id, job.state, is_new=False))
+        return cast("ResultT", _result_of_job(job))
+
+    async def _as_job(self, work: Work[Any]) -> HandedOver:
+        (submitted,) = await self.submit([work])
+        return self._handed_over(work, submitted)
+
+    async def _adopted(
+        self, work: Work[Any], run: Awaitable[Any], started_at: float
+    ) -> HandedOver | RunTimedOut:
+        new = await self._new_job(work)
+        work.form.keep_files(True)
+        try:
+            submitted = await self.services.jobs.adopt(new, started_at, run)
+        except JobStoreError as error:
+            work.form.keep_files(False)
+            return RunTimedOut(
+                f"The work did not end within {self._limit_s:g} s, the limit of a synchronous call. "
+                f"It could not go on as a job, and was stopped: {error}"
+            )
+        return self._handed_over(work, submitted)
+
+    def _handed_over(self, work: Work[Any], submitted: Submitted) -> HandedOver:
+        answer = self.ticket(work.task, submitted)
+        location = f"{self.base_url}/jobs/{submitted.id}"
+        if self.preference.takes_job:
+            return Accepted("The work was queued.", answer, location)
+        return HandedOver(
+            f"The work did not end within {self._limit_s:g} s, the limit of a synchronous call. It goes on "
+            f"as job {submitted.id}: its result will be at {answer['statusUrl']}",
+            answer,
+            location,
+        )
+
+    def ticket(self, task: str, submitted: Submitted) -> dict[str, Any]:
+        """Tell the client of its job, as AI Server does."""
+        operation = "GetTextGenerationStatus" if task in TEXT_TASKS else "GetArtifactGenerationStatus"
+        return {
+            "jobId": submitted.id,
+            "refId": submitted.ref_id,
+            "jobState": submitted.state.value,
+            "status": submitted.state.value,
+            "statusUrl": f"{self.base_url}/api/{operation}?jobId={submitted.id}",
+        }
+
+    async def _new_job(self, work: Work[Any]) -> NewJob:
+        wish, request = work.wish, work.request.model_dump_json()
+        parts = [work.task, work.route.id, request, repr(replace(wish, ref_id=None, idempotency_key=None))]
+        jobs = self.services.jobs
+        return NewJob(
+            owner=self.owner,
+            task=work.task,
+            model=work.route.id,
+            request=request,
+            ref_id=wish.ref_id or uuid.uuid4().hex,
+            fingerprint=await jobs.fingerprint(parts, work.inputs) if wish.is_repeatable else "",
+            priority=Priority.NORMAL if wish.priority is None else wish.priority,
+            tag=wish.tag,
+            client_state=wish.client_state,
+            reply_to=wish.reply_to,
+            idempotency_key=wish.idempotency_key,
+            inputs=work.inputs,
+        )
 
 
-async def _counted(first: Any, rest: AsyncGenerator[Any, None], timer: "_Timer") -> AsyncGenerator[Any, None]:
+def _keep_none(works: Sequence[Work[Any]]) -> None:
+    for work in works:
+        work.form.keep_files(False)
+
+
+def _result_of_job(job: Job) -> TaskResult:
+    if job.state == JobState.COMPLETED and job.result is not None:
+        return result_of(job.task, job.result)
+    if job.state == JobState.CANCELLED:
+        raise JobCancelled(f"Job {job.id} was cancelled.")
+    raise JobFailed(job.error_message or "The job failed.", job.error_code or "")
+
+
+async def _stop(run: asyncio.Future[Any]) -> None:
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+async def _counted(first: Any, rest: AsyncGenerator[Any, None], timer: Timer) -> AsyncGenerator[Any, None]:
     async with aclosing(rest):
         with timer:
             yield first
             async for event in rest:
                 yield event
-
-
-class _Timer:
-    """Reports one call's outcome and time to the metrics when its block ends."""
-
-    def __init__(self, services: Services, task: str, route: Route) -> None:
-        self._metrics = services.metrics
-        self._task = task
-        self._model = route.id
-        self._started = time.perf_counter()
-        self._report_ok = True
-        self.seconds = 0.0
-
-    def unless_ok(self) -> "_Timer":
-        """Report only a failure of the next block: more of this call is to come."""
-        self._report_ok = False
-        return self
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        self.seconds = time.perf_counter() - self._started
-        if error is not None or self._report_ok:
-            self._metrics.observe(
-                task=self._task, model=self._model, outcome=_outcome(error), seconds=self.seconds
-            )
-        self._report_ok = True
-
-
-def _outcome(error: BaseException | None) -> str:
-    if error is None:
-        return "ok"
-    if isinstance(error, Exception):
-        return problem_of(error).code
-    return "disconnected"

@@ -34,6 +34,9 @@ def error_response(scope: Scope, problem: Problem) -> JSONResponse:
     path = scope["path"].removeprefix(scope.get("root_path", ""))
     is_openai = path.startswith("/v1/")
     body = _openai_body(problem) if is_openai else _aiserver_body(problem)
+    if problem.status == HTTPStatus.ACCEPTED:
+        body = {}
+    body.update(problem.ticket)
     return JSONResponse(body, status_code=problem.status, headers=dict(problem.headers))
 
 

@@ -12,15 +12,21 @@ ApiError
 ├── RangeNotSatisfiable      416
 ├── Busy                     429  with Retry-After
 ├── ReplicaLost              503
-└── RunTimedOut              504
+├── RunTimedOut              504
+│   └── HandedOver           504  the work goes on as a job
+│       └── Accepted         202  the client had asked for that
+├── JobFailed                     the status that the fault itself would have had
+└── JobCancelled             409
 """
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from cluster.artifacts.store import ArtifactNotFound, StoreFull
+from cluster.jobs.errors import JobConflict, JobNotFound, StoreUnavailable
 from pipelines.errors import (
     Cancelled,
     EngineError,
@@ -121,6 +127,41 @@ class RunTimedOut(ApiError):
     """A synchronous call took longer than it may."""
 
 
+class HandedOver(RunTimedOut):
+    """A synchronous call reached its limit; its work goes on as a job."""
+
+    def __init__(self, message: str, ticket: Mapping[str, Any], location: str) -> None:
+        """Keep what the client needs to find the job."""
+        super().__init__(message)
+        self.args = (message, ticket, location)
+        self.ticket = ticket
+        self.headers = {"Location": location}
+
+
+class Accepted(HandedOver):
+    """The client rather took a job than waited (``Prefer``); no error, but the end of the call."""
+
+    def __init__(self, message: str, ticket: Mapping[str, Any], location: str) -> None:
+        """Keep what the client needs to find the job."""
+        super().__init__(message, ticket, location)
+        self.headers = {"Location": location, "Preference-Applied": "respond-async"}
+
+
+class JobFailed(ApiError):
+    """The job that a call waited for has failed."""
+
+    def __init__(self, message: str, code: str) -> None:
+        """Keep the job's own error."""
+        super().__init__(message)
+        self.args = (message, code)
+        self.code = code
+        self.status = status_of(code)
+
+
+class JobCancelled(ApiError):
+    """The job that a call waited for was cancelled."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """An error on its way out: everything that the wire formats need."""
@@ -131,6 +172,8 @@ class Problem:
     message: str
     field: str | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ticket: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Where the work goes on as a job: ``jobId refId jobState status statusUrl``."""
 
 
 _RETRY = {"Retry-After": "2"}
@@ -150,6 +193,12 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (BadRequest, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
     (Busy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
     (ReplicaLost, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", _RETRY),
+    (Accepted, HTTPStatus.ACCEPTED, "Accepted", {}),
+    (JobFailed, HTTPStatus.INTERNAL_SERVER_ERROR, "Exception", {}),
+    (JobCancelled, HTTPStatus.CONFLICT, "OperationCanceledException", _NO_RETRY),
+    (JobNotFound, HTTPStatus.NOT_FOUND, "NotFound", {}),
+    (JobConflict, HTTPStatus.CONFLICT, "Conflict", _NO_RETRY),
+    (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", {"Retry-After": "5"}),
     (RunTimedOut, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", _NO_RETRY),
     (UnsupportedMedia, HTTPStatus.BAD_REQUEST, "UnsupportedMedia", {}),
     (InputTooLarge, HTTPStatus.BAD_REQUEST, "InputTooLarge", {}),
@@ -157,8 +206,14 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (ModelLoadError, HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", {}),
     (Cancelled, HTTPStatus.SERVICE_UNAVAILABLE, "OperationCanceledException", _RETRY),
     (EngineError, HTTPStatus.INTERNAL_SERVER_ERROR, "EngineError", {}),
-    (StoreFull, HTTPStatus.INSUFFICIENT_STORAGE, "InsufficientStorage", {}),
+    (StoreFull, HTTPStatus.SERVICE_UNAVAILABLE, "InsufficientStorage", {"Retry-After": "30"}),
 )
+
+
+def status_of(code: str) -> HTTPStatus:
+    """Give the status of an error that is only known by its code, as a job keeps it."""
+    known = (status for _, status, each, _ in _TABLE if each == code)
+    return next(known, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -166,11 +221,12 @@ def problem_of(error: Exception) -> Problem:
     for kind, status, code, headers in _TABLE:
         if isinstance(error, kind):
             return Problem(
-                status=status,
+                status=getattr(error, "status", status),
                 code=getattr(error, "code", code),
                 message=str(error),
                 field=getattr(error, "field", None),
                 headers={**headers, **getattr(error, "headers", {})},
+                ticket=getattr(error, "ticket", {}),
             )
     return Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -1,7 +1,7 @@
 """The fields and files of a request, whichever of the four ways the client chose to send them."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -27,6 +27,8 @@ class Form:
     fields: dict[str, Any] = field(default_factory=dict)
     """A name that came several times, or ends with ``[]``, has a list."""
     files: dict[str, UploadedFile] = field(default_factory=dict)
+    keep_files: Callable[[bool], None] = lambda _: None
+    """Says whether the files shall outlive the request, because a job needs them."""
 
 
 @asynccontextmanager
@@ -71,7 +73,7 @@ async def _read(request: Request, uploads: Uploads, text_bytes: int) -> Form:
             raise BadRequest("The Content-Type multipart/form-data lacks its boundary.")
         reader = MultipartReader(options[b"boundary"], uploads, text_bytes)
         await reader.read(request.stream())
-        return Form({**query, **_collected(reader.fields)}, reader.files)
+        return Form({**query, **_collected(reader.fields)}, reader.files, uploads.keep)
     return Form({**query, **_fields(content_type, await request.body())})
 
 

@@ -1,13 +1,14 @@
 """The routing table: (task, model name) to the backend that does the work."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from configs.schema import ModelConfig
+from configs.schema import TRANSFORMS_ID, ModelConfig, ServerConfig
 from deployments.errors import ModelNotFound, TaskNotServed
 from deployments.runs import RunInfo
 from pipelines.tasks.base import TaskRequest, TaskResult
+from pipelines.transforms import TRANSFORMS
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
@@ -74,3 +75,22 @@ class Gateway:
             if route.answers_to(model):
                 return route
         raise ModelNotFound(model, task, tuple(route.id for route in candidates))
+
+    def by_id(self, route_id: str, task: str) -> Route:
+        """Find the route that a job was given when it was accepted.
+
+        Raises:
+            ModelNotFound: it is not configured any more, or not for this task.
+        """
+        for route in self.routes:
+            if route.id == route_id and task in route.tasks:
+                return route
+        raise ModelNotFound(route_id, task, tuple(route.id for route in self.routes if task in route.tasks))
+
+
+def routes_of(config: ServerConfig, backend_of: Callable[[str], Backend]) -> list[Route]:
+    """Make the routes of a configuration; `backend_of` gives the backend of a deployment by its name."""
+    routes = [Route.of(model, backend_of(model.id)) for model in config.models]
+    if config.transforms.enabled:
+        routes.append(Route(TRANSFORMS_ID, tuple(TRANSFORMS), backend_of(TRANSFORMS_ID)))
+    return routes

@@ -7,6 +7,8 @@
     wav = server.read(spoken.audio)
     heard = server.speech_to_text(wav)
     print(heard.text, heard.language)
+    job_id = server.queue(TextToSpeechRequest(text="Later."), priority=-1)
+    print(server.job(job_id, wait_s=30).state)
 
 The calls block; in an async deployment use ``await asyncio.to_thread(server.text_to_speech, …)``.
 They have no time limit: give ``timeout_s`` where you need one. Errors are those of
@@ -24,13 +26,14 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from cluster.api_keys import ADMIN_ID
+from cluster.jobs.job import Job, Submitted
 from deployments.backends import RAY_ERRORS, unwrapped, value_of
+from deployments.preferences import JobWish
 from deployments.runs import RunInfo
-from pipelines.tasks import TASKS
-from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Transform
+from deployments.works import TASK_OF, result_of
+from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult
 from pipelines.tasks.speech_to_text import SpeechToTextRequest, SpeechToTextResult
 from pipelines.tasks.text_to_speech import TextToSpeechRequest, TextToSpeechResult
-from pipelines.transforms import TRANSFORMS
 from pipelines.transforms.base import ImageResult
 from pipelines.transforms.convert import ConvertImageRequest
 from pipelines.transforms.crop import CropImageRequest
@@ -38,9 +41,6 @@ from pipelines.transforms.scale import ScaleImageRequest
 from pipelines.transforms.watermark import WatermarkImageRequest
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
-
-_WORKS: tuple[Task[Any, Any] | Transform[Any, Any], ...] = (*TASKS.values(), *TRANSFORMS.values())
-_TASK_OF: dict[type[TaskRequest[Any]], str] = {work.request: work.name for work in _WORKS}
 
 
 class AiServer:
@@ -61,7 +61,7 @@ class AiServer:
     def run(self, request: TaskRequest[ResultT], model: str | None = None) -> ResultT:
         """Do any task: the class of the request says which, and which result comes back."""
         info = RunInfo(owner=ADMIN_ID)
-        result: ResultT = self._result("run", _TASK_OF[type(request)], request, model, info)
+        result: ResultT = self._result("run", TASK_OF[type(request)], request, model, info)
         return result
 
     def text_to_speech(self, text: str, *, voice: str | None = None, **options: Any) -> TextToSpeechResult:
@@ -94,6 +94,37 @@ class AiServer:
         """Convert a picture. Options: the fields of `ConvertImageRequest`."""
         with self.uploaded(image) as (key,):
             return self.run(ConvertImageRequest(image=key, **options))
+
+    def queue(self, request: TaskRequest[Any], model: str | None = None, **wishes: Any) -> int:
+        """Queue any task and give the id of its job; files that the request names come from `upload`.
+
+        Wishes: the fields of `deployments.preferences.JobWish`.
+        """
+        wish = JobWish(**wishes)
+        submitted: Submitted = self._result(
+            "queue", TASK_OF[type(request)], request, model, RunInfo(owner=ADMIN_ID), wish
+        )
+        return submitted.id
+
+    def job(self, job_id: int, wait_s: float = 0.0) -> Job:
+        """Look at a job; wait for its end first, but no longer than `wait_s`."""
+        job: Job = self._result("job", job_id, wait_s)
+        return job
+
+    def result(self, job: Job) -> TaskResult | None:
+        """Give the result of a completed job."""
+        return None if job.result is None else result_of(job.task, job.result)
+
+    def cancel(self, job_id: int) -> None:
+        """End a job, and its run if it has begun."""
+        self._result("cancel", job_id)
+
+    def upload(self, file: bytes | Path) -> MediaKey:
+        """Store a file for a job and give its key; it is deleted a day after the job's end."""
+        with ExitStack() as kept:
+            key = self._upload(file, kept)
+            kept.pop_all()
+        return key
 
     def read(self, key: MediaKey) -> bytes:
         """Give the bytes of a result."""

@@ -1,7 +1,5 @@
 """The HTTP deployment, and the door for Ray handles: both end in the same gateway."""
 
-import logging
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,23 +7,35 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from cluster.address_guard import AddressGuard
 from cluster.api_keys import ApiKeys, load_or_create_admin_key
-from cluster.artifacts.local import LocalArtifactStore
-from cluster.artifacts.store import Area
+from cluster.artifacts.local import local_store
+from cluster.artifacts.store import Area, StoreFull
+from cluster.jobs.database import Database
+from cluster.jobs.errors import JobStoreError
+from cluster.jobs.job import Job, Submitted
+from cluster.jobs.keeper import JobKeeper
+from cluster.jobs.queue import JobQueue
+from cluster.key_store import KeyStore, digest_of
 from cluster.metrics import ServeMetrics
-from configs.schema import TRANSFORMS_ID, ServerConfig
+from configs.schema import JOBS_ID, ServerConfig
 from configs.settings import Settings
 from deployments.api import create_api
 from deployments.backends import HandleBackend
-from deployments.calls import Call, Served
+from deployments.calls import Call, Served, Work
 from deployments.errors import ApiError
-from deployments.gateway import Gateway, Route
+from deployments.forms import Form
+from deployments.gateway import Gateway, routes_of
+from deployments.job_signals import HandleSignals
+from deployments.jobs import Jobs
+from deployments.log_lines import log_to_stdout
 from deployments.model_states import ModelStates
+from deployments.preferences import JobWish
 from deployments.runs import RunInfo
 from deployments.services import Services
+from deployments.uploads import UploadedFile
 from pipelines.errors import PipelineError
 from pipelines.tasks.base import TaskRequest, TaskResult
-from pipelines.transforms import TRANSFORMS
 
 
 class Ingress:
@@ -35,36 +45,80 @@ class Ingress:
         self, config: ServerConfig, settings: Settings, deployments: Mapping[str, DeploymentHandle[Any]]
     ) -> None:
         """Take the handles of the model deployments by model id, and of the transforms."""
-        gateway = Gateway(_routes(config, deployments))
-        self._artifacts = LocalArtifactStore(settings.artifacts_dir)
+        gateway = Gateway(routes_of(config, lambda name: HandleBackend(deployments[name])))
+        self._artifacts = local_store(settings, config)
         application = serve.get_replica_context().app_name
         states = ModelStates(application, deployments, config.timeouts.stall_s)
+        database = Database(settings.database_url)
+        signals = HandleSignals(deployments[JOBS_ID])
+        keys = KeyStore(database)
+
+        async def key_id_of(presented: str) -> str | None:
+            return await database.run(keys.find, digest_of(presented))
+
         self._services = Services(
             config=config,
             gateway=gateway,
             artifacts=self._artifacts,
-            api_keys=ApiKeys(load_or_create_admin_key(settings.api_key_file)),
+            api_keys=ApiKeys(load_or_create_admin_key(settings.api_key_file), key_id_of),
             metrics=ServeMetrics(),
+            jobs=Jobs(
+                database,
+                self._artifacts,
+                signals,
+                JobKeeper(database, _queue(database, config)),
+                AddressGuard(config.outside.allow_networks),
+                config.jobs.lease_s,
+            ),
+            queue_state=signals.state,
             model_states=lambda: states.of(gateway.routes),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Make the HTTP application in the replica, where its clients and locks belong."""
-        _log_to_stdout("ai_server.access", "%(message)s")
-        _log_to_stdout("ai_server.errors", "%(asctime)s %(levelname)s %(message)s")
+        log_to_stdout("ai_server.access", "%(message)s")
+        log_to_stdout("ai_server.errors", "%(asctime)s %(levelname)s %(message)s")
         return create_api(self._services, behind_serve=True)
 
     async def run(
         self, task: str, request: TaskRequest[Any], model: str | None, info: RunInfo
-    ) -> TaskResult | PipelineError | ApiError:
+    ) -> TaskResult | PipelineError | ApiError | StoreFull:
         """Do a task for another service of the cluster (`deployments.handles`); errors are values."""
         call = Call(self._services, info, limit_s=None)
         try:
             route = self._services.gateway.resolve(task, model)
-            served: Served[TaskResult] = await call.run(task, request, route)
-        except (PipelineError, ApiError) as error:
+            served: Served[TaskResult] = await call.run(Work(task, request, route))
+        except (PipelineError, ApiError, StoreFull) as error:
             return error
         return served.result
+
+    async def queue(
+        self, task: str, request: TaskRequest[Any], model: str | None, info: RunInfo, wish: JobWish
+    ) -> Submitted | PipelineError | ApiError | JobStoreError | StoreFull:
+        """Queue a task for another service of the cluster; errors are values."""
+        call = Call(self._services, info, limit_s=None)
+        try:
+            route = self._services.gateway.resolve(task, model)
+            (submitted,) = await call.submit([Work(task, request, route, _form_of(request), wish)])
+        except (PipelineError, ApiError, JobStoreError, StoreFull) as error:
+            return error
+        return submitted
+
+    async def job(self, job_id: int, wait_s: float) -> Job | JobStoreError:
+        """Look at a job, after it has ended or `wait_s` have passed."""
+        try:
+            job = await self._services.jobs.get(job_id, owner=None)
+            return await self._services.jobs.wait(job, wait_s)
+        except JobStoreError as error:
+            return error
+
+    async def cancel(self, job_id: int) -> JobStoreError | None:
+        """End a job."""
+        try:
+            await self._services.jobs.cancel(job_id, owner=None)
+        except JobStoreError as error:
+            return error
+        return None
 
     def upload(self, data: bytes, extension: str, owner: str) -> str:
         """Store an input for a handle's call and give its key."""
@@ -81,19 +135,15 @@ class Ingress:
         self._artifacts.delete(key)
 
 
-def _log_to_stdout(name: str, line_format: str) -> None:
-    """Let a logger write lines of its own: Ray keeps a replica's output and shows it in the dashboard."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter(line_format))
-    logger = logging.getLogger(name)
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+def _form_of(request: TaskRequest[Any]) -> Form:
+    """Find the uploads that a request names."""
+    files = {}
+    for name, value in request.model_dump().items():
+        if isinstance(value, str) and value.startswith(f"{Area.INPUT}/"):
+            file_name = value.rpartition("/")[2]
+            files[name] = UploadedFile(value, file_name, "application/octet-stream", size_bytes=0)
+    return Form(files=files)
 
 
-def _routes(config: ServerConfig, deployments: Mapping[str, DeploymentHandle[Any]]) -> list[Route]:
-    routes = [Route.of(model, HandleBackend(deployments[model.id])) for model in config.models]
-    if config.transforms.enabled:
-        backend = HandleBackend(deployments[TRANSFORMS_ID])
-        routes.append(Route(id=TRANSFORMS_ID, tasks=tuple(TRANSFORMS), backend=backend))
-    return routes
+def _queue(database: Database, config: ServerConfig) -> JobQueue:
+    return JobQueue(database, max_attempts=config.jobs.max_attempts, lease_s=config.jobs.lease_s)

@@ -6,13 +6,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from cluster.artifacts.local import LocalArtifactStore
+from cluster.artifacts.local import local_store
 from configs.schema import ModelConfig, ServerConfig
 from configs.settings import Settings, usable_cores
-from deployments.errors import ApiError
 from deployments.runs import RunInfo
-from deployments.task_server import TaskServer
-from pipelines.errors import ModelLoadError, PipelineError
+from deployments.task_server import ReplicaError, TaskServer
+from pipelines.errors import ModelLoadError
 from pipelines.loading import EngineSettings, load_pipeline
 from pipelines.sources import Places, find_weights
 from pipelines.tasks import TASKS
@@ -30,7 +29,7 @@ class ModelServer(TaskServer):
 
     def __init__(self, model: ModelConfig, config: ServerConfig, settings: Settings) -> None:
         """Load the model, or remember why that is impossible."""
-        super().__init__(LocalArtifactStore(settings.artifacts_dir), config, model.resources.concurrency)
+        super().__init__(local_store(settings, config), config, model.resources.concurrency)
         self._model = model
         self._fault: str | None = None
         self._pipeline: Any = None
@@ -47,9 +46,7 @@ class ModelServer(TaskServer):
         """Say why the model could not be loaded, with the remedy; None when all is well."""
         return self._fault
 
-    async def run(
-        self, task: str, request: TaskRequest[Any], info: RunInfo
-    ) -> TaskResult | PipelineError | ApiError:
+    async def run(self, task: str, request: TaskRequest[Any], info: RunInfo) -> TaskResult | ReplicaError:
         """Do the work and give its result, or the error that it raised on purpose."""
         if self._fault is not None:
             return ModelLoadError(self._fault)

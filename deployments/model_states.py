@@ -45,7 +45,7 @@ class ModelStates:
         )
 
     async def _describe(self, route: Route, overview: DeploymentStatusOverview | None) -> ModelStatus:
-        replicas = _running_replicas(overview)
+        replicas = running_replicas(overview)
         if replicas:
             return await self._ask(route, replicas)
         status = overview.status if overview else "UPDATING"
@@ -70,6 +70,7 @@ class ModelStates:
         return ModelState.READY, ""
 
 
-def _running_replicas(overview: DeploymentStatusOverview | None) -> int:
+def running_replicas(overview: DeploymentStatusOverview | None) -> int:
+    """Count a deployment's replicas that take work."""
     replicas = overview.replica_states.items() if overview else ()
     return sum(count for state, count in replicas if state == "RUNNING")

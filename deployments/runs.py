@@ -7,12 +7,24 @@ from cluster.gate import Priority
 
 
 @dataclass(frozen=True)
+class JobRun:
+    """The job that a run belongs to, and who wants to hear how far it is."""
+
+    id: int
+    fence: int
+    runner: str
+    """Name of the Ray actor that waits for it."""
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """For whom a run is done."""
 
     owner: str
     """Id of the API key; names the folder of its results."""
     priority: int = Priority.SYNCHRONOUS
+    job: JobRun | None = None
+    """None: somebody waits for the answer at the other end of the line."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +61,13 @@ class ModelStatus:
     replicas: int = 0
     running: int = 0
     waiting: int = 0
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """What the queue is doing, as /ready shows it."""
+
+    is_open: bool
+    """Whether the job store can be reached."""
+    running: int
+    paused_because: str = ""

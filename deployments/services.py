@@ -8,7 +8,8 @@ from cluster.api_keys import ApiKeys
 from cluster.artifacts.store import ArtifactStore
 from configs.schema import ServerConfig
 from deployments.gateway import Gateway
-from deployments.runs import ModelStatus
+from deployments.jobs import Jobs
+from deployments.runs import ModelStatus, QueueState
 
 
 class Metrics(Protocol):
@@ -27,5 +28,8 @@ class Services:
     artifacts: ArtifactStore
     api_keys: ApiKeys
     metrics: Metrics
+    jobs: Jobs
+    queue_state: Callable[[], Awaitable[QueueState]]
+    """Asks the JobServer how the queue is."""
     model_states: Callable[[], Awaitable[tuple[ModelStatus, ...]]]
     """Asks the cluster for the state of every configured model."""

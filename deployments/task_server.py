@@ -4,18 +4,21 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from cluster.artifacts.store import ArtifactStore
+from cluster.artifacts.store import ArtifactStore, StoreFull
 from cluster.gate import PriorityGate
 from configs.schema import ServerConfig
 from deployments.errors import Busy
+from deployments.progress import ProgressReporter
 from deployments.runs import Activity, RunInfo
 from deployments.workspace import RunWorkspace
-from pipelines.errors import PipelineError
+from pipelines.errors import OutOfMemory, PipelineError
 from pipelines.tasks.base import RunLimits
 
 T = TypeVar("T")
+ReplicaError: TypeAlias = PipelineError | Busy | StoreFull
+"""What a replica gives as a value."""
 
 
 class _End:
@@ -54,7 +57,7 @@ class TaskServer:
         if activity.silent_s > self._stall_s:
             raise ReplicaStalled(f"a run has shown no progress for {activity.silent_s:.0f} s")
 
-    async def _run(self, info: RunInfo, work: Callable[[RunWorkspace], T]) -> T | PipelineError | Busy:
+    async def _run(self, info: RunInfo, work: Callable[[RunWorkspace], T]) -> T | ReplicaError:
         """Give the work's result, or the error that it raised on purpose.
 
         Such an error is a value and not raised, because Serve logs whatever a replica raises with
@@ -67,10 +70,14 @@ class TaskServer:
                 return await self._in_thread(workspace, lambda: work(workspace))
             except PipelineError as error:
                 return error
+            except MemoryError:
+                return OutOfMemory("The run needs more memory than there is. Send less at once.")
+            except StoreFull as error:
+                return error
 
     async def _stream(
         self, info: RunInfo, work: Callable[[RunWorkspace], Generator[T, None, None]]
-    ) -> AsyncGenerator[T | PipelineError | Busy, None]:
+    ) -> AsyncGenerator[T | ReplicaError, None]:
         """Give the work's events, and as the last one the error that it raised on purpose, if it did."""
         if self._is_full:
             yield Busy()
@@ -95,12 +102,22 @@ class TaskServer:
     @asynccontextmanager
     async def _workspace(self, info: RunInfo) -> AsyncIterator[RunWorkspace]:
         async with self._gate.permit(info.priority):
-            workspace = RunWorkspace(self._artifacts, info.owner, self._limits)
+            workspace = self._new_workspace(info)
             self._running.add(workspace)
             try:
                 yield workspace
             finally:
                 self._running.discard(workspace)
+
+    def _new_workspace(self, info: RunInfo) -> RunWorkspace:
+        if info.job is None:
+            return RunWorkspace(self._artifacts, info.owner, self._limits)
+        reporter = ProgressReporter(info.job)
+        return RunWorkspace(self._artifacts, info.owner, self._limits, on_progress=reporter)
+
+    async def demand(self, seconds: float) -> None:
+        """Do nothing for a while: the autoscaler counts this call, so waiting jobs make it add replicas."""
+        await asyncio.sleep(seconds)
 
     async def _in_thread(self, workspace: RunWorkspace, work: Callable[[], T]) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)

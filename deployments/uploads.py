@@ -1,4 +1,4 @@
-"""The files of one request: written to the artifact store as they arrive, gone when the request is."""
+"""The files of one request: stored as they arrive, gone when the request is, unless a job needs them."""
 
 import asyncio
 import re
@@ -103,6 +103,7 @@ class Uploads:
         self._store = store
         self._owner = owner
         self._all: list[Upload] = []
+        self._kept = False
 
     def begin(self, file_name: str, content_type: str) -> Upload:
         """Begin a file."""
@@ -110,9 +111,13 @@ class Uploads:
         self._all.append(upload)
         return upload
 
+    def keep(self, kept: bool = True) -> None:
+        """Let them outlive the request, because a job needs them; or take that back."""
+        self._kept = kept
+
     async def discard(self) -> None:
-        """Remove all of them, even if the request is being cancelled meanwhile."""
-        if self._all:
+        """Remove all of them unless they are kept, even if the request is being cancelled meanwhile."""
+        if self._all and not self._kept:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._discard_all))
 
     def _discard_all(self) -> None:

@@ -20,12 +20,22 @@ class RunWorkspace:
         owner: str,
         limits: RunLimits,
         clock: Callable[[], float] = time.monotonic,
+        on_progress: Callable[[float, str], None] = lambda *_: None,
     ) -> None:
-        """Open the workspace of a run for `owner`; `clock` counts seconds."""
+        """Open the workspace of a run for `owner`.
+
+        Args:
+            artifacts: where inputs and outputs lie.
+            owner: id of the API key.
+            limits: how much the run may take.
+            clock: counts seconds.
+            on_progress: gets what the run reports, in the run's thread.
+        """
         self.limits = limits
         self._artifacts = artifacts
         self._owner = owner
         self._clock = clock
+        self._on_progress = on_progress
         self._cancelled = threading.Event()
         self._alive_at = clock()
 
@@ -44,8 +54,9 @@ class RunWorkspace:
             raise Cancelled("The run was cancelled.")
 
     def report(self, progress: float, message: str = "") -> None:
-        """Note that the run is alive."""
+        """Note that the run is alive, and pass on how far it is."""
         self._alive_at = self._clock()
+        self._on_progress(progress, message)
 
     def cancel(self) -> None:
         """Ask the run to stop at its next step."""

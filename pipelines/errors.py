@@ -9,6 +9,7 @@
     │   ├── SourceNotFound    the operator: no listed source has the weights
     │   └── ChecksumMismatch  the operator: the weights are not the ones that the configuration names
     └── EngineError           us: the engine failed on input that was fine
+        └── OutOfMemory       nobody: it may go well when less runs beside it
 
 Every class takes its arguments positionally into ``args``, so that it survives the pickling
 between Ray processes.
@@ -58,3 +59,7 @@ class ChecksumMismatch(ModelLoadError):
 
 class EngineError(PipelineError):
     """The engine failed although the input was fine."""
+
+
+class OutOfMemory(EngineError):
+    """The run needed more memory than there was."""

@@ -13,16 +13,20 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from cluster.artifacts.keys import check_extension, folder_of, parse_key
+from cluster.artifacts.room import Room
 from cluster.artifacts.store import Area, Artifact, ArtifactNotFound, ArtifactWriter, StoreFull
+from configs.schema import ServerConfig, StorageConfig
+from configs.settings import Settings
 
 _DRAFTS = ".drafts"
 """Unfinished files lie here: in the same file system, so that a rename suffices; no key begins with a dot."""
 _LEFTOVER_AGE = timedelta(days=1)
-"""A draft or an upload of this age belongs to a process that died."""
+"""A draft of this age belongs to a process that died."""
 _FILE_MODE = 0o644
 _sync = getattr(os, "fdatasync", os.fsync)
 """macOS has only the slower one."""
 _FOLDER_MODE = 0o755
+_DAYS = "[0-9]" * 4 + "/" + "[0-9]" * 2 + "/" + "[0-9]" * 2
 
 
 def _utc_now() -> datetime:
@@ -56,11 +60,15 @@ class LocalArtifactStore:
     upload is not waited for, and no folder is: a power cut may lose the newest files.
     """
 
-    def __init__(self, root: Path, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self, root: Path, clock: Callable[[], datetime] = _utc_now, storage: StorageConfig | None = None
+    ) -> None:
         """Open the folder, make it where it is missing and clear it of leftovers."""
         self._clock = clock
         _make_folder(root)
         self._root = os.path.realpath(root)
+        bounds = storage or StorageConfig(min_free_bytes=0)
+        self._room = Room(Path(self._root), bounds.quota_bytes, bounds.min_free_bytes)
         self._drafts = Path(self._root, _DRAFTS)
         self._clear_leftovers()
 
@@ -129,6 +137,26 @@ class LocalArtifactStore:
             raise _not_found()
         return path
 
+    def persist(self, key: str) -> None:
+        """Return when the file is safely on the disk."""
+        with self._open(key) as file:
+            _sync(file.fileno())
+
+    def check_room(self) -> None:
+        """Raise `StoreFull` if the store would not take another file now."""
+        self._room.check()
+
+    def older_than(self, moment: datetime, area: Area) -> Iterator[str]:
+        """Yield the keys of files that were last written before `moment`; days after it are not looked at."""
+        root = Path(self._root, area) if area is Area.INPUT else Path(self._root)
+        for day in sorted(root.glob(_DAYS)):
+            if day.relative_to(root).as_posix() > f"{moment:%Y/%m/%d}":
+                return
+            for file in day.rglob("*"):
+                with suppress(FileNotFoundError):
+                    if file.is_file() and file.stat().st_mtime < moment.timestamp():
+                        yield file.relative_to(self._root).as_posix()
+
     def _open(self, key: str) -> BinaryIO:
         try:
             return open(self._path(key), "rb", buffering=0)
@@ -139,6 +167,7 @@ class LocalArtifactStore:
     def _draft(self) -> Iterator[tuple[LocalWriter, str]]:
         with _full_disk_named():
             _make_folder(self._drafts)
+            self._room.check()
             descriptor, draft = tempfile.mkstemp(dir=self._drafts)
             try:
                 yield LocalWriter(os.fdopen(descriptor, "w+b")), draft
@@ -148,8 +177,9 @@ class LocalArtifactStore:
 
     def _publish(self, draft: str, key: str) -> None:
         path = self._path(key)
+        size_bytes = os.stat(draft).st_size
         with suppress(FileNotFoundError):
-            if os.stat(path).st_size == os.stat(draft).st_size:
+            if os.stat(path).st_size == size_bytes:
                 return  # of another size it would be a damaged file, to be replaced
         if parse_key(key).area is Area.RESULT:
             os.chmod(draft, _FILE_MODE)  # a draft, and so an upload, is for its owner alone
@@ -158,15 +188,20 @@ class LocalArtifactStore:
         except FileNotFoundError:
             _make_folder(Path(path).parent)
             os.replace(draft, path)
+        self._room.add(size_bytes)
 
     def _clear_leftovers(self) -> None:
-        """Remove drafts and uploads whose process died before it could."""
+        """Remove drafts whose process died before it could."""
         oldest_s = (self._clock() - _LEFTOVER_AGE).timestamp()
-        for folder in (self._drafts, Path(self._root, Area.INPUT)):
-            for file in folder.rglob("*"):
-                with suppress(FileNotFoundError):  # another process clears too
-                    if file.is_file() and file.stat().st_mtime < oldest_s:
-                        file.unlink()
+        for file in self._drafts.rglob("*"):
+            with suppress(FileNotFoundError):  # another process clears too
+                if file.is_file() and file.stat().st_mtime < oldest_s:
+                    file.unlink()
+
+
+def local_store(settings: Settings, config: ServerConfig) -> LocalArtifactStore:
+    """Open the store that the configuration describes."""
+    return LocalArtifactStore(settings.artifacts_dir, storage=config.storage)
 
 
 def _not_found() -> ArtifactNotFound:

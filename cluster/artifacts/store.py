@@ -81,3 +81,12 @@ class ArtifactStore(Protocol):
 
     def delete(self, key: str) -> bool:
         """Remove a file; False if there was none."""
+
+    def persist(self, key: str) -> None:
+        """Return when the file is safely on the disk. Raises `ArtifactNotFound`."""
+
+    def check_room(self) -> None:
+        """Raise `StoreFull` if the store would not take another file now."""
+
+    def older_than(self, moment: datetime, area: Area) -> Iterator[str]:
+        """Yield the keys of files that were last written before `moment`."""

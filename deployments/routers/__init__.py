@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from deployments.routers import artifacts, health
-from deployments.routers.aiserver import files, operations, voices
+from deployments.routers import artifacts, health, jobs
+from deployments.routers.aiserver import files, job_status, operations, voices
 from deployments.routers.openai import models, speech, transcriptions
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -12,6 +12,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     operations.router,
     voices.router,
     files.router,
+    job_status.router,
+    jobs.router,
     transcriptions.router,
     speech.router,
     models.router,

@@ -1,5 +1,6 @@
 """Is the server alive, and can its models work? Public, for load balancers and people."""
 
+import asyncio
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
 from deployments.dependencies import ServicesDep
-from deployments.runs import ModelState, ModelStatus
+from deployments.runs import ModelState, ModelStatus, QueueState
 
 router = APIRouter(tags=["Health"])
 
@@ -26,6 +27,15 @@ class ReadyModel(BaseModel):
     waiting: int
 
 
+class ReadyQueue(BaseModel):
+    """The queue."""
+
+    state: str
+    """One of ``ready paused unavailable``; paused: nothing new is begun, the detail says why."""
+    detail: str
+    running: int
+
+
 class Ready(BaseModel):
     """The server as a whole."""
 
@@ -33,6 +43,7 @@ class Ready(BaseModel):
     """One of ``ready degraded loading stalled unavailable``; degraded: some cannot work, the others do."""
     profile: str
     models: tuple[ReadyModel, ...]
+    queue: ReadyQueue
 
 
 _EXAMPLE: dict[str, Any] = {
@@ -49,6 +60,7 @@ _EXAMPLE: dict[str, Any] = {
             "waiting": 0,
         }
     ],
+    "queue": {"state": "ready", "detail": "", "running": 0},
 }
 
 
@@ -72,10 +84,15 @@ async def ready(services: ServicesDep) -> JSONResponse:
     curl http://127.0.0.1:8000/ready
     ```
     """
-    states = await services.model_states()
+    states, queue = await asyncio.gather(services.model_states(), services.queue_state())
     status = _status({state.state for state in states})
+    if status == "ready" and not queue.is_open:
+        status = "degraded"  # synchronous calls work
     body = Ready(
-        status=status, profile=services.config.profile, models=tuple(_shown(state) for state in states)
+        status=status,
+        profile=services.config.profile,
+        models=tuple(_shown(state) for state in states),
+        queue=_shown_queue(queue),
     )
     code = HTTPStatus.OK if status in ("ready", "degraded") else HTTPStatus.SERVICE_UNAVAILABLE
     return JSONResponse(body.model_dump(mode="json"), status_code=code)
@@ -88,6 +105,15 @@ def _status(states: Collection[ModelState]) -> str:
     if ModelState.UNAVAILABLE not in states:
         return "ready"
     return "degraded" if len(states) > 1 else ModelState.UNAVAILABLE.value
+
+
+def _shown_queue(queue: QueueState) -> ReadyQueue:
+    state = "paused" if queue.paused_because else "ready"
+    return ReadyQueue(
+        state=state if queue.is_open else "unavailable",
+        detail=queue.paused_because or ("" if queue.is_open else "the job store cannot be reached"),
+        running=queue.running,
+    )
 
 
 def _shown(state: ModelStatus) -> ReadyModel:

@@ -41,8 +41,8 @@ def test_two_servers_have_different_keys(tmp_path: Path) -> None:
     assert load_or_create_admin_key(tmp_path / "a") != load_or_create_admin_key(tmp_path / "b")
 
 
-def test_the_right_key_opens_and_has_the_admin_id() -> None:
-    found = ApiKeys("ak-right").find("ak-right")
+async def test_the_right_key_opens_and_has_the_admin_id() -> None:
+    found = await ApiKeys("ak-right").find("ak-right")
     assert found is not None
     assert found.id == ADMIN_ID
 
@@ -50,8 +50,8 @@ def test_the_right_key_opens_and_has_the_admin_id() -> None:
 @pytest.mark.parametrize(
     "presented", ["", "ak-wrong", "ak-righ", "ak-rightx", "AK-RIGHT", "ak-right\n", "ключ"]
 )
-def test_a_wrong_key_opens_nothing(presented: str) -> None:
-    assert ApiKeys("ak-right").find(presented) is None
+async def test_a_wrong_key_opens_nothing(presented: str) -> None:
+    assert await ApiKeys("ak-right").find(presented) is None
 
 
 @pytest.mark.parametrize("content", ["", "\n"])

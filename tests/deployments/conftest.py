@@ -18,6 +18,7 @@ from deployments.runs import ModelState, ModelStatus
 from deployments.services import Services
 from pipelines.transforms import TRANSFORMS
 from tests.deployments.fakes import LineReader, ListMetrics, LocalBackend, TonePipeline
+from tests.deployments.queue import LocalQueue, open_queue
 
 KEY = "ak-0123456789abcdef0123456789abcdef"
 LIMITS = LimitsConfig(upload_bytes=2_000_000, json_bytes=40_000)
@@ -43,19 +44,37 @@ async def _all_ready() -> tuple[ModelStatus, ...]:
 
 
 @pytest.fixture
-def services(artifacts: LocalArtifactStore, listener: LineReader, metrics: ListMetrics) -> Services:
+def gateway(artifacts: LocalArtifactStore, listener: LineReader) -> Gateway:
     routes = (
         Route("reader", ("speech-to-text",), LocalBackend(artifacts, listener), aliases=("whisper-1",)),
         Route("tone", ("text-to-speech",), LocalBackend(artifacts, TonePipeline()), aliases=("alloy",)),
         Route("second-tone", ("text-to-speech",), LocalBackend(artifacts, TonePipeline())),
         Route("transforms", tuple(TRANSFORMS), LocalBackend(artifacts)),
     )
+    return Gateway(routes)
+
+
+@pytest.fixture
+async def queue(tmp_path: Path, artifacts: LocalArtifactStore, gateway: Gateway) -> AsyncIterator[LocalQueue]:
+    """A queue that accepts jobs; nothing runs before a test dispatches."""
+    queue = LocalQueue(tmp_path, artifacts, gateway)
+    async with queue.keeper:
+        yield queue
+    queue.database.close()
+
+
+@pytest.fixture
+def services(
+    artifacts: LocalArtifactStore, gateway: Gateway, metrics: ListMetrics, queue: LocalQueue
+) -> Services:
     return Services(
         config=ServerConfig(limits=LIMITS),
-        gateway=Gateway(routes),
+        gateway=gateway,
         artifacts=artifacts,
         api_keys=ApiKeys(KEY),
         metrics=metrics,
+        jobs=queue.jobs,
+        queue_state=open_queue,
         model_states=_all_ready,
     )
 

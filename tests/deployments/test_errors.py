@@ -48,7 +48,7 @@ RAISED: list[tuple[Exception, int, str, str | None, str]] = [
     (errors.ReplicaLost("m"), 503, "ServiceUnavailable", "server_error", "service_unavailable"),
     (Cancelled("m"), 503, "OperationCanceledException", "server_error", "operation_canceled_exception"),
     (errors.RunTimedOut("m"), 504, "TimeoutException", "timeout_error", "timeout"),
-    (StoreFull("m"), 507, "InsufficientStorage", "server_error", "insufficient_storage"),
+    (StoreFull("m"), 503, "InsufficientStorage", "server_error", "insufficient_storage"),
 ]
 IDS = [f"{type(row[0]).__name__}-{row[2]}" for row in RAISED]
 

@@ -33,6 +33,7 @@ async def test_ready_shows_each_model(stranger: httpx.AsyncClient) -> None:
                 "waiting": 0,
             }
         ],
+        "queue": {"state": "ready", "detail": "", "running": 0},
     }
 
 

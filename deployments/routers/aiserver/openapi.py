@@ -5,6 +5,7 @@ from typing import Any
 
 from deployments.forms import FORM_TYPE, JSON_TYPE, MULTIPART_TYPE
 from deployments.routers.aiserver.operation import AnyOperation
+from deployments.routers.aiserver.wire import JobFields
 
 _ADDRESS = "http://127.0.0.1:8000"
 
@@ -29,9 +30,30 @@ def responses(operation: AnyOperation) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def curl(operation: AnyOperation) -> str:
+def queue_responses(operation: AnyOperation) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of an operation's queued twin."""
+    ticket = {
+        "jobId": 7,
+        "refId": "0c5f6a1d9e3b4c7f8a2d1e0f9b8c7a6d",
+        "jobState": "Queued",
+        "status": "Queued",
+        "statusUrl": f"{_ADDRESS}/api/GetArtifactGenerationStatus?jobId=7",
+    }
+    conflict = "refId 42 belongs to job 6, which asks for something else. Use another one."
+    return {
+        **responses(operation),
+        200: _example("Queued", ticket),
+        409: _example("The refId belongs to another request", _refusal("Conflict", conflict, "RefId")),
+        503: _example(
+            "The job store is away; see Retry-After",
+            _refusal("ServiceUnavailable", "The job store cannot be used at the moment. Try again soon."),
+        ),
+    }
+
+
+def curl(operation: AnyOperation, name: str | None = None) -> str:
     """Give a command that can be pasted."""
-    url = f"{_ADDRESS}/api/{operation.name}"
+    url = f"{_ADDRESS}/api/{name or operation.name}"
     if operation.files:
         parts = (
             f"-F {name}={'@' if name in operation.files else ''}{value}"
@@ -60,7 +82,8 @@ def _schema(operation: AnyOperation) -> dict[str, Any]:
         name: _inlined(value, schema.get("$defs", {})) for name, value in schema.items() if name != "$defs"
     }
     files = {name: {"type": "string", "format": "binary"} for name in operation.files}
-    schema["properties"] = {**files, **schema["properties"]}
+    of_job = JobFields.model_json_schema(by_alias=True)["properties"]
+    schema["properties"] = {**files, **schema["properties"], **of_job}
     if required := [*operation.files, *schema.get("required", [])]:
         schema["required"] = required
     return schema

@@ -38,9 +38,7 @@ class Artifacts(Generic[ResultT]):
     def respond(self, served: Served[ResultT], files: Files, url_of: UrlOf) -> Answer:
         """Make the answer's body."""
         key = self.key_of(served.result)
-        item = ArtifactItem(
-            url=url_of(key), file_name=self.name_of(key, files), provider=served.route.provider
-        )
+        item = ArtifactItem(url=url_of(key), file_name=self.name_of(key, files), provider=served.provider)
         return ArtifactResponse.of([item], served.duration_s)
 
 

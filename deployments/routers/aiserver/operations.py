@@ -1,49 +1,51 @@
-"""All operations of AI Server's format, and their routes; a new one is an entry in a table beside this."""
+"""The routes of AI Server's operations: each one synchronous, queued, and both in batches."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from deployments.calls import Call
+from deployments.calls import Call, Work
 from deployments.dependencies import CallDep, KeyDep, ServicesDep
 from deployments.errors import BadRequest
 from deployments.fields import field_names, pascal_words
 from deployments.forms import Form, read_form, read_json
 from deployments.middleware.access_log import note_call
+from deployments.preferences import JobWish
 from deployments.routers.aiserver import openapi
 from deployments.routers.aiserver.operation import AnyOperation
-from deployments.routers.aiserver.responses import Answer
-from deployments.routers.aiserver.speech import SPEECH
-from deployments.routers.aiserver.transforms import TRANSFORM_OPERATIONS
-from deployments.routers.aiserver.wire import Wire, bind, pick_files
-from deployments.services import Services
+from deployments.routers.aiserver.responses import Answer, QueueResponse
+from deployments.routers.aiserver.table import OPERATIONS
+from deployments.routers.aiserver.wire import JobFields, Wire, bind, pick_files
 
-OPERATIONS: tuple[AnyOperation, ...] = (*SPEECH, *TRANSFORM_OPERATIONS)
 MAX_BATCH = 100
+MAX_QUEUED_BATCH = 1_000
 _OTHER_VERBS = ["GET", "PUT", "PATCH", "DELETE"]
 
 Endpoint = Callable[..., Awaitable[Response]]
 
 
-async def perform(operation: AnyOperation, form: Form, call: Call, request: Request) -> Answer:
-    """Do what the form asks for and make the answer."""
+async def _work(operation: AnyOperation, form: Form, call: Call, request: Request) -> Work[Any]:
+    """Turn a form into what is to be done, and what its fields say of the job."""
+    wish = await _wish(call, form)
     wire = bind(operation.wire, form.fields)
     files = pick_files(form, operation.files)
     model_field, model = _model_choice(operation, wire)
     with field_names({**operation.field_names, "model": model_field}, label=pascal_words):
         task_request = operation.to_request(wire, files)
         route = call.services.gateway.resolve(operation.task, model)
-        note_call(request, operation.task, route)
-        served = await call.run(operation.task, task_request, route)
-    return operation.outputs.respond(served, files, lambda key: artifact_url(request, call.services, key))
+    note_call(request, operation.task, route)
+    return Work(operation.task, task_request, route, form, wish)
 
 
-def artifact_url(request: Request, services: Services, key: str) -> str:
-    """Give the absolute address of a result."""
-    base = services.config.ingress.public_url or str(request.base_url)
-    return f"{base.rstrip('/')}/artifacts/{key}"
+async def _wish(call: Call, form: Form) -> JobWish:
+    fields = bind(JobFields, form.fields)
+    wish = replace(call.wish, **fields.wishes)
+    if wish.reply_to is not None:
+        await call.services.jobs.check_reply_to(wish.reply_to)
+    return wish
 
 
 def _model_choice(operation: AnyOperation, wire: Wire) -> tuple[str, str | None]:
@@ -53,32 +55,82 @@ def _model_choice(operation: AnyOperation, wire: Wire) -> tuple[str, str | None]
     return "model", None
 
 
+async def _perform(operation: AnyOperation, form: Form, call: Call, request: Request) -> Answer:
+    """Do what the form asks for and make the answer."""
+    work = await _work(operation, form, call, request)
+    model_field, _ = _model_choice(operation, bind(operation.wire, form.fields))
+    with field_names({**operation.field_names, "model": model_field}, label=pascal_words):
+        served = await call.run(work)
+    files = pick_files(form, operation.files)
+    answer: Answer = operation.outputs.respond(served, files, lambda key: f"{call.base_url}/artifacts/{key}")
+    return answer
+
+
+async def _enqueue(
+    operation: AnyOperation, forms: Sequence[Form], call: Call, request: Request
+) -> list[QueueResponse]:
+    """Queue what the forms ask for, all or nothing."""
+    works = [await _work(operation, form, call, request) for form in forms]
+    if len(works) > 1 and (key := call.wish.idempotency_key):
+        works = [
+            replace(work, wish=replace(work.wish, idempotency_key=f"{key}:{place}"))
+            for place, work in enumerate(works)
+        ]
+    submitted = await call.submit(works)
+    return [QueueResponse.model_validate(call.ticket(operation.task, each)) for each in submitted]
+
+
 def _endpoint(operation: AnyOperation) -> Endpoint:
     async def endpoint(request: Request, services: ServicesDep, key: KeyDep, call: CallDep) -> Response:
         async with read_form(request, services, key.id) as form:
-            answer = await perform(operation, form, call, request)
-        return JSONResponse(answer.model_dump(mode="json", by_alias=True))
+            answer = await _perform(operation, form, call, request)
+        return _json(answer)
+
+    return endpoint
+
+
+def _queue_endpoint(operation: AnyOperation) -> Endpoint:
+    async def endpoint(request: Request, services: ServicesDep, key: KeyDep, call: CallDep) -> Response:
+        async with read_form(request, services, key.id) as form:
+            (answer,) = await _enqueue(operation, [form], call, request)
+        return _json(answer)
 
     return endpoint
 
 
 def _batch_endpoint(operation: AnyOperation) -> Endpoint:
     async def endpoint(request: Request, call: CallDep) -> Response:
-        answers = [
-            await perform(operation, Form(fields), call, request)
-            for fields in _batch(await read_json(request))
-        ]
-        return JSONResponse([answer.model_dump(mode="json", by_alias=True) for answer in answers])
+        forms = _batch(await read_json(request), MAX_BATCH)
+        answers = [await _perform(operation, form, call, request) for form in forms]
+        return _json_list(answers)
 
     return endpoint
 
 
-def _batch(body: Any) -> list[dict[str, Any]]:
+def _queue_batch_endpoint(operation: AnyOperation) -> Endpoint:
+    async def endpoint(request: Request, call: CallDep) -> Response:
+        forms = _batch(await read_json(request), MAX_QUEUED_BATCH)
+        return _json_list(await _enqueue(operation, forms, call, request) if forms else [])
+
+    return endpoint
+
+
+def _json(answer: Answer) -> JSONResponse:
+    return JSONResponse(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _json_list(answers: Sequence[Answer]) -> JSONResponse:
+    return JSONResponse(
+        [answer.model_dump(mode="json", by_alias=True, exclude_none=True) for answer in answers]
+    )
+
+
+def _batch(body: Any, limit: int) -> list[Form]:
     if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
         raise BadRequest("The body of a batch must be a JSON array of objects.")
-    if len(body) > MAX_BATCH:
-        raise BadRequest(f"A batch may have at most {MAX_BATCH} requests. This one has {len(body)}.")
-    return body
+    if len(body) > limit:
+        raise BadRequest(f"A batch may have at most {limit} requests. This one has {len(body)}.")
+    return [Form(fields) for fields in body]
 
 
 def _add_routes(router: APIRouter, operation: AnyOperation) -> None:
@@ -97,10 +149,31 @@ def _add_routes(router: APIRouter, operation: AnyOperation) -> None:
     )
     if not operation.post_only:
         router.add_api_route(f"/{operation.name}", endpoint, methods=_OTHER_VERBS, include_in_schema=False)
+    _add_queue_route(router, operation)
     if not operation.files:
-        router.add_api_route(
-            f"/{operation.name}[]", _batch_endpoint(operation), methods=["POST"], include_in_schema=False
-        )
+        for name, batch in (
+            (operation.name, _batch_endpoint(operation)),
+            (f"Queue{operation.name}", _queue_batch_endpoint(operation)),
+        ):
+            router.add_api_route(f"/{name}[]", batch, methods=["POST"], include_in_schema=False)
+
+
+def _add_queue_route(router: APIRouter, operation: AnyOperation) -> None:
+    name, endpoint = f"Queue{operation.name}", _queue_endpoint(operation)
+    router.add_api_route(
+        f"/{name}",
+        endpoint,
+        methods=["POST"],
+        name=name,
+        operation_id=name,
+        summary=f"{operation.summary}: queued",
+        description=openapi.curl(operation, name),
+        response_model=QueueResponse,
+        responses=openapi.queue_responses(operation),
+        openapi_extra=openapi.request_body(operation),
+    )
+    if not operation.post_only:
+        router.add_api_route(f"/{name}", endpoint, methods=_OTHER_VERBS, include_in_schema=False)
 
 
 def _router() -> APIRouter:

@@ -5,6 +5,7 @@ November 2024) and ``outputs`` or ``textOutputs`` (before).
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -56,6 +57,30 @@ class TextResponse(Answer):
         """Put the items under the names of both generations."""
         results = tuple(items)
         return cls(results=results, text_outputs=results, duration=xsd_duration(duration_s))
+
+
+class QueueResponse(Answer):
+    """A job was queued."""
+
+    job_id: int
+    ref_id: str
+    job_state: str
+    status: str
+    status_url: str
+
+
+class StatusResponse(Answer):
+    """How a job is, and its results when it has been completed; the names of both generations."""
+
+    job_id: int
+    ref_id: str
+    job_state: str
+    status: str
+    results: tuple[ArtifactItem | TextItem, ...] | None = None
+    outputs: tuple[ArtifactItem, ...] | None = None
+    text_outputs: tuple[TextItem, ...] | None = None
+    duration: str | None = None
+    response_status: dict[str, Any] | None = None
 
 
 def xsd_duration(seconds: float) -> str:

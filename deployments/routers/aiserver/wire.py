@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from deployments.errors import BadRequest
 from deployments.fields import folded, pascal_words, wrong_fields
 from deployments.forms import Form
+from deployments.preferences import MAX_NAME_LENGTH, MAX_STATE_LENGTH, MAX_URL_LENGTH
 from deployments.uploads import UploadedFile
 
 _MAX_NAMES = 10
@@ -17,7 +18,7 @@ _MAX_NAME_LENGTH = 40
 
 
 class Wire(BaseModel):
-    """Base of all requests: the fields that every operation takes; unknown ones are ignored."""
+    """Base of all requests; unknown fields are ignored."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, frozen=True, coerce_numbers_to_str=True
@@ -25,14 +26,35 @@ class Wire(BaseModel):
     other_names: ClassVar[Mapping[str, str]] = {}
     """Further names on the wire -> attribute."""
 
-    ref_id: str | None = Field(default=None, description="Your own id; a synchronous call ignores it")
-    tag: str | None = Field(
-        default=None, description="Your own word for a group of requests; a synchronous call ignores it"
-    )
-
     def given(self, *names: str) -> dict[str, Any]:
         """Give those of the named fields that the client sent, so that the record's defaults hold."""
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class JobFields(Wire):
+    """What every operation takes for the job that it makes, or becomes when it takes too long."""
+
+    ref_id: str | None = Field(
+        default=None,
+        max_length=MAX_NAME_LENGTH,
+        description="Your own id of the job; sending the same request with it again gives the same job",
+    )
+    tag: str | None = Field(
+        default=None, max_length=MAX_NAME_LENGTH, description="Your own word for a group of jobs"
+    )
+    reply_to: str | None = Field(
+        default=None, max_length=MAX_URL_LENGTH, description="URL that hears of the job's end"
+    )
+    state: str | None = Field(
+        default=None, max_length=MAX_STATE_LENGTH, description="Comes back to `replyTo` as it is"
+    )
+    priority: int | None = Field(default=None, ge=-1, le=2, description="-1 low, 0 normal, 1 high, 2 highest")
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """Give what was sent, under the names of `deployments.preferences.JobWish`."""
+        given = self.given("ref_id", "tag", "reply_to", "priority")
+        return given if self.state is None else {**given, "client_state": self.state}
 
 
 WireT = TypeVar("WireT", bound=Wire)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from deployments.calls import Work
 from deployments.dependencies import CallDep
 from deployments.errors import BadRequest, ModelNotFound
 from deployments.fields import field_names
@@ -73,7 +74,7 @@ async def speak(request: Request, call: CallDep) -> StreamedResponse:
             )
             route = find_voice(call.services.gateway, fields.model, fields.voice)
             note_call(request, _TASK, route)
-            spoken = audible(await call.stream(_TASK, work, route))
+            spoken = audible(await call.stream(Work(_TASK, work, route, form, call.wish)))
     if fields.stream_format == StreamFormat.SSE:
         return StreamedResponse(server_sent_events(speech_events(spoken), request.scope), EVENT_STREAM)
     return StreamedResponse(spoken, fields.response_format.media_type)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
-from deployments.calls import Call
+from deployments.calls import Call, Work
 from deployments.dependencies import CallDep
 from deployments.errors import BadRequest
 from deployments.fields import field_names
@@ -91,8 +91,10 @@ async def transcribe(request: Request, call: CallDep) -> Response:
             fields.check()
             work = _work(form, fields, word_timestamps=Granularity.WORD in fields.timestamp_granularities)
             if fields.stream:
-                return await _streamed(request, call, work, fields.model, uploads)
-            result = await _heard(request, call, work, fields.model)
+                return await _streamed(
+                    request, call, _routed(request, call, work, fields.model, form), uploads
+                )
+            result = (await call.run(_routed(request, call, work, fields.model, form))).result
     return _answer(result, fields.response_format, fields.timestamp_granularities, translated=False)
 
 
@@ -103,7 +105,7 @@ async def translate(request: Request, call: CallDep) -> Response:
         with field_names(_WIRE_NAMES):
             fields = TranslationFields.model_validate(given(form.fields))
             work = _work(form, fields, translate=True)
-            result = await _heard(request, call, work, fields.model)
+            result = (await call.run(_routed(request, call, work, fields.model, form))).result
     return _answer(result, fields.response_format, frozenset(), translated=True)
 
 
@@ -123,21 +125,18 @@ def _work(form: Form, fields: TranslationFields, **options: bool) -> SpeechToTex
     )
 
 
-async def _heard(
-    request: Request, call: Call, work: SpeechToTextRequest, model: str | None
-) -> SpeechToTextResult:
+def _routed(
+    request: Request, call: Call, work: SpeechToTextRequest, model: str | None, form: Form
+) -> Work[SpeechToTextResult]:
     route = call.services.gateway.resolve(SPEECH_TO_TEXT.name, model)
     note_call(request, SPEECH_TO_TEXT.name, route)
-    return (await call.run(SPEECH_TO_TEXT.name, work, route)).result
+    return Work(SPEECH_TO_TEXT.name, work, route, form, call.wish)
 
 
 async def _streamed(
-    request: Request, call: Call, work: SpeechToTextRequest, model: str | None, uploads: AsyncExitStack
+    request: Request, call: Call, work: Work[SpeechToTextResult], uploads: AsyncExitStack
 ) -> StreamedResponse:
-    route = call.services.gateway.resolve(SPEECH_TO_TEXT.name, model)
-    note_call(request, SPEECH_TO_TEXT.name, route)
-    heard = await call.stream(SPEECH_TO_TEXT.name, work, route)
-    events = server_sent_events(transcript_events(heard), request.scope)
+    events = server_sent_events(transcript_events(await call.stream(work)), request.scope)
     return StreamedResponse(events, EVENT_STREAM, uploads.pop_all())
 
 

@@ -9,8 +9,11 @@ from tests.deployments.openai.fakes import KEY, Server, make_server
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return make_server(tmp_path)
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    server = make_server(tmp_path)
+    async with server.queue.keeper:
+        yield server
+    server.queue.database.close()
 
 
 @pytest.fixture

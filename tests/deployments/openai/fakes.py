@@ -18,6 +18,7 @@ from deployments.runs import ModelStatus, RunInfo
 from deployments.services import Services
 from pipelines.tasks.base import TaskRequest
 from tests.deployments.fakes import ListMetrics
+from tests.deployments.queue import LocalQueue, open_queue
 
 KEY = "ak-test"
 
@@ -73,30 +74,35 @@ class Server:
     joe: ScriptedBackend
     alloy: ScriptedBackend
     metrics: ListMetrics
+    queue: LocalQueue
 
 
 def make_server(folder: Path) -> Server:
     """Make the application on a store in `folder`."""
-    store = LocalArtifactStore(folder)
+    store = LocalArtifactStore(folder / "artifacts")
     ears, other_ears, joe, alloy = (ScriptedBackend(store) for _ in range(4))
     metrics = ListMetrics()
+    gateway = Gateway(
+        [
+            Route("whisper-base", ("speech-to-text",), ears, ("whisper-1", "org/whisper")),
+            Route("whisper-tiny-en", ("speech-to-text",), other_ears),
+            Route("piper-joe", ("text-to-speech",), joe, ("tts-1", "echo")),
+            Route("hibari", ("text-to-speech",), alloy, ("alloy", "nova")),
+            Route("transforms", ("scale-image",), ears),
+        ]
+    )
+    queue = LocalQueue(folder, store, gateway)
     services = Services(
         config=ServerConfig(),
-        gateway=Gateway(
-            [
-                Route("whisper-base", ("speech-to-text",), ears, ("whisper-1", "org/whisper")),
-                Route("whisper-tiny-en", ("speech-to-text",), other_ears),
-                Route("piper-joe", ("text-to-speech",), joe, ("tts-1", "echo")),
-                Route("hibari", ("text-to-speech",), alloy, ("alloy", "nova")),
-                Route("transforms", ("scale-image",), ears),
-            ]
-        ),
+        gateway=gateway,
         artifacts=store,
         api_keys=ApiKeys(KEY),
         metrics=metrics,
+        jobs=queue.jobs,
+        queue_state=open_queue,
         model_states=_no_states,
     )
-    return Server(create_api(services), ears, other_ears, joe, alloy, metrics)
+    return Server(create_api(services), ears, other_ears, joe, alloy, metrics, queue)
 
 
 async def _no_states() -> tuple[ModelStatus, ...]:

@@ -1,0 +1,146 @@
+"""The database under the job store: SQLite in a file, or PostgreSQL, with the same statements on both."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from cluster.jobs.errors import StoreUnavailable
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+THREADS = 8
+ANSWER_LIMIT_S = 15.0
+"""A database that hangs must not hang its callers; above both limits below, so that theirs speak first."""
+LOCK_LIMIT_S = 5.0
+"""How long a writer waits for another one's lock."""
+CONNECT_LIMIT_S = 5
+
+_READ = {"ai_server_read": True}
+
+
+class DatabaseUrlError(Exception):
+    """``AI_SERVER_DATABASE_URL`` cannot be used; the message names the remedy."""
+
+
+class Database:
+    """Hands out connections in transactions; its errors are `StoreUnavailable` where waiting helps.
+
+    Blocks; `run` does it in a thread. May be made before the database is there: nothing is opened
+    until the first use.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Take ``sqlite:///file`` or ``postgresql://user@host/name``.
+
+        Raises:
+            DatabaseUrlError: it is neither, or its driver is not installed.
+        """
+        self._engine = _engine(url)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+
+    @property
+    def engine(self) -> Engine:
+        """For schema versions and tests; everybody else uses `read` and `write`."""
+        return self._engine
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that changes nothing and waits for no writer."""
+        with _named_faults(), self._engine.connect() as plain:
+            connection = plain.execution_options(**_READ)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction; when its block has ended well, what it wrote is on the disk."""
+        with _named_faults(), self._engine.begin() as connection:
+            yield connection
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do blocking work in a thread of our own: a hanging database must not take everybody's threads.
+
+        Raises:
+            StoreUnavailable: the database did not answer in time; what was asked for may still happen.
+        """
+        call = partial(work, *args, **kwargs)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        done, _ = await asyncio.wait([asyncio.ensure_future(future)], timeout=ANSWER_LIMIT_S)
+        if not done:
+            raise StoreUnavailable("The job store does not answer. Try again in a moment.")
+        return future.result()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._threads.shutdown(wait=False)
+        self._engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    parsed = _with_driver(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": LOCK_LIMIT_S})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        return create_engine(
+            parsed,
+            pool_size=THREADS,
+            pool_pre_ping=True,  # the connections of before a restart are dead
+            connect_args={
+                "connect_timeout": CONNECT_LIMIT_S,
+                "options": f"-c lock_timeout={LOCK_LIMIT_S:.0f}s -c statement_timeout={ANSWER_LIMIT_S:.0f}s",
+            },
+        )
+    except ModuleNotFoundError as error:
+        raise DatabaseUrlError(
+            "AI_SERVER_DATABASE_URL: PostgreSQL needs its driver: pip install 'ai-server-on-ray[postgres]'"
+        ) from error
+
+
+def _with_driver(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise DatabaseUrlError("AI_SERVER_DATABASE_URL: not a database URL") from error
+    if parsed.drivername in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() in ("sqlite", "postgresql"):
+        return parsed
+    raise DatabaseUrlError(
+        f"AI_SERVER_DATABASE_URL: {parsed.drivername} is not supported. Use sqlite:///… or postgresql://…"
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # Python's driver would begin transactions on its own, and late
+    connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    connection.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes then would fail where another one wrote in between.
+    reads = connection.get_execution_options().get("ai_server_read", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise StoreUnavailable("The job store cannot be used at the moment. Try again soon.") from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StoreUnavailable("The job store went away. Try again soon.") from error

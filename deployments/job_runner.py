@@ -1,0 +1,88 @@
+"""JobRunner: the process that waits for running jobs; each is a task of this Ray actor, so an ObjectRef."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import ray
+from ray import serve
+from ray.actor import exit_actor
+
+from cluster.jobs.database import Database
+from cluster.jobs.job import ClaimedJob
+from cluster.jobs.keeper import JobKeeper
+from cluster.jobs.queue import JobQueue
+from configs.schema import ServerConfig
+from configs.settings import Settings
+from deployments.backends import HandleBackend
+from deployments.gateway import Gateway, routes_of
+from deployments.job_work import JobWork
+from deployments.log_lines import log_to_stdout
+from deployments.progress import ACTOR_NAMESPACE
+
+ALONE_S = 30.0
+"""A runner that nobody asked for anything for so long, and that has nothing to do, ends."""
+AT_ONCE = 1_000
+"""Jobs of one runner, and more than the models of a cluster have places."""
+
+logger = logging.getLogger("ai_server.jobs")
+
+
+class JobRunner:
+    """Runs jobs for a JobServer, and outlives it: what is under way then still ends well."""
+
+    def __init__(self, name: str, application: str, config: ServerConfig, settings: Settings) -> None:
+        """Take the actor's own name, and whose jobs these are. Nothing is opened before the first call."""
+        log_to_stdout("ai_server.jobs", "%(asctime)s %(levelname)s %(message)s")
+        database = Database(settings.database_url)
+        queue = JobQueue(database, max_attempts=config.jobs.max_attempts, lease_s=config.jobs.lease_s)
+        self._keeper = JobKeeper(database, queue)
+        gateway = Gateway(routes_of(config, lambda model: _backend(model, application)))
+        self._work = JobWork(gateway, config.timeouts, name)
+        self._asked_at = time.monotonic()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def ping(self) -> int:
+        """Hear that the JobServer is there; tell how many jobs run."""
+        self._start()
+        self._asked_at = time.monotonic()
+        return self._keeper.running
+
+    async def run(self, job: ClaimedJob) -> None:
+        """Run a job to its end and write its outcome; cancelling the task stops the run."""
+        self._start()
+        await self._keeper.keep(job.id, job.fence, self._work.do(job))
+
+    async def note_progress(self, job_id: int, fence: int, progress: float, step: str) -> None:
+        """Hear from a replica how far a run is."""
+        self._keeper.note_progress(job_id, fence, progress, step)
+
+    def _start(self) -> None:
+        # An actor's constructor runs outside its event loop.
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._end_when_alone())
+
+    async def _end_when_alone(self) -> None:
+        # It is time itself that is waited for.
+        while self._keeper.running or time.monotonic() - self._asked_at < ALONE_S:  # noqa: ASYNC110
+            await asyncio.sleep(1)
+        exit_actor()
+
+
+def _backend(model: str, application: str) -> HandleBackend:
+    return HandleBackend(serve.get_deployment_handle(model, application), repeats=False)
+
+
+def start_runner(name: str, application: str, config: ServerConfig, settings: Settings) -> Any:
+    """Start a runner; if its process dies Ray starts it again, and the dispatcher queues its jobs again."""
+    actor: Any = ray.remote(JobRunner)
+    return actor.options(
+        name=name,
+        namespace=ACTOR_NAMESPACE,
+        lifetime="detached",
+        num_cpus=0,
+        max_concurrency=AT_ONCE,
+        max_restarts=-1,
+        max_task_retries=0,
+    ).remote(name, application, config, settings)

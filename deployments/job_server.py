@@ -1,0 +1,179 @@
+"""JobServer: dispatches the queue, delivers webhooks, sweeps. One replica; two may overlap in a roll-out."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import ray
+from ray import serve
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError, TaskCancelledError
+from ray.serve.handle import DeploymentHandle
+
+from cluster.address_guard import AddressGuard
+from cluster.artifacts.local import local_store
+from cluster.artifacts.store import StoreFull
+from cluster.jobs.database import Database
+from cluster.jobs.deliveries import Deliveries
+from cluster.jobs.dispatcher import Dispatcher, RunnerLost
+from cluster.jobs.errors import StoreUnavailable
+from cluster.jobs.job import ClaimedJob
+from cluster.jobs.queue import JobQueue
+from cluster.jobs.retention import Retention
+from cluster.jobs.upgrade import upgrade
+from cluster.key_store import KeyStore
+from cluster.sweeper import Sweeper
+from cluster.webhook_sender import WebhookSender
+from configs.schema import ServerConfig
+from configs.settings import Settings
+from deployments.job_runner import start_runner
+from deployments.log_lines import log_to_stdout
+from deployments.places import ReplicaPlaces, scales_of
+from deployments.runs import QueueState
+from deployments.webhooks import Webhooks
+
+logger = logging.getLogger("ai_server.jobs")
+
+REFRESH_S = 1.0
+PING_S = 5.0
+SWEEP_S = 600.0
+AGAIN_S = 2.0
+"""Pause before a loop that failed begins again."""
+
+
+class JobServer:
+    """The clock of the queue. Keeps nothing that the job store does not know: it may die at any moment."""
+
+    def __init__(
+        self, config: ServerConfig, settings: Settings, deployments: Mapping[str, DeploymentHandle[Any]]
+    ) -> None:
+        """Take the deployments that do the work; the loops begin with the first health check."""
+        log_to_stdout("ai_server.jobs", "%(asctime)s %(levelname)s %(message)s")
+        context = serve.get_replica_context()
+        self._database = Database(settings.database_url)
+        self._artifacts = local_store(settings, config)
+        queue = JobQueue(self._database, max_attempts=config.jobs.max_attempts, lease_s=config.jobs.lease_s)
+        self._queue = queue
+        self._places = ReplicaPlaces(context.app_name, scales_of(config), deployments)
+        self._dispatcher = Dispatcher(self._database, queue, self._places, self._launch)
+        self._runners = [
+            start_runner(f"jobs:{context.replica_id.unique_id}:{number}", context.app_name, config, settings)
+            for number in range(config.jobs.runners)
+        ]
+        self._refs: dict[int, ray.ObjectRef[None]] = {}
+        guard = AddressGuard(config.outside.allow_networks)
+        self._webhooks = Webhooks(
+            self._database,
+            Deliveries(self._database),
+            KeyStore(self._database),
+            WebhookSender(guard, config.timeouts.webhook_s),
+        )
+        self._sweeper = Sweeper(self._artifacts, Retention(self._database), config.storage)
+        self._loops: list[asyncio.Task[None]] = []
+        self._is_open = False
+
+    async def check_health(self) -> None:
+        """Start the loops when Serve asks for the first time: a constructor has no event loop."""
+        if not self._loops:
+            self._loops = [asyncio.create_task(self._run())]
+
+    async def wake(self) -> None:
+        """Hear that there is a new job."""
+        self._dispatcher.wake()
+
+    async def stop(self, job_id: int) -> None:
+        """Stop the run of a job that was cancelled; runs of other JobServers see it by themselves."""
+        if (ref := self._refs.get(job_id)) is not None:
+            ray.cancel(ref)
+
+    async def state(self) -> QueueState:
+        """Tell how the queue is."""
+        return QueueState(self._is_open, self._dispatcher.running, self._dispatcher.paused_because or "")
+
+    async def places(self) -> dict[str, int]:
+        """Tell how many jobs of each model may run at once."""
+        return dict(self._places())
+
+    async def fault(self) -> str | None:
+        """Say why nothing is dispatched; None when all is well."""
+        return None if self._is_open else "The job store cannot be reached."
+
+    async def _run(self) -> None:
+        await _until_done(self._open)
+        loops = (
+            self._dispatcher.run,
+            self._webhooks.run,
+            _every(REFRESH_S, self._refresh),
+            _every(PING_S, self._ping),
+            _every(SWEEP_S, self._sweep),
+        )
+        self._loops += [asyncio.create_task(_for_ever(loop)) for loop in loops]
+
+    async def _open(self) -> None:
+        await self._database.run(upgrade, self._database)
+        self._is_open = True
+
+    async def _launch(self, job: ClaimedJob) -> None:
+        runner = self._runners[job.id % len(self._runners)]
+        ref = self._refs[job.id] = runner.run.remote(job)
+        try:
+            await ref
+        except (ActorDiedError, ActorUnavailableError) as error:
+            raise RunnerLost("The process that ran this job died.") from error
+        except TaskCancelledError:
+            logger.info("job %d was stopped", job.id)
+        except RayTaskError as error:
+            raise RunnerLost(f"The process that ran this job failed: {error.cause!r}") from error
+        finally:
+            if self._refs.get(job.id) is ref:
+                del self._refs[job.id]
+
+    async def _refresh(self) -> None:
+        await self._places.refresh()
+        self._dispatcher.paused_because = await asyncio.to_thread(self._fullness)
+        if growing := self._places.can_grow():
+            self._places.ask_for(await self._database.run(self._queue.waiting, growing))
+
+    def _fullness(self) -> str | None:
+        try:
+            self._artifacts.check_room()
+        except StoreFull as error:
+            return str(error)
+        return None
+
+    async def _ping(self) -> None:
+        for runner in self._runners:
+            await runner.ping.remote()
+
+    async def _sweep(self) -> None:
+        swept = await asyncio.to_thread(self._sweeper.sweep)
+        if swept:
+            logger.info("deleted %s", swept)
+
+
+def _every(
+    seconds: float, act: Callable[[], Coroutine[Any, Any, None]]
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def loop() -> None:
+        while True:
+            await act()
+            await asyncio.sleep(seconds)
+
+    return loop
+
+
+async def _for_ever(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop, and begin it again when it fails: a queue that stands still is the worst that can be."""
+    while True:
+        await _until_done(loop)
+
+
+async def _until_done(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            return await act()
+        except StoreUnavailable as error:
+            logger.warning("waiting for the job store: %s", error.__cause__ or error)
+        except Exception:
+            logger.exception("%s failed; it begins again", getattr(act, "__qualname__", act))
+        await asyncio.sleep(AGAIN_S)

@@ -1,0 +1,89 @@
+"""One run of a job: from the stored request to what is written of its end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+
+from cluster.artifacts.store import StoreFull
+from cluster.gate import Priority
+from cluster.jobs.job import Broken, ClaimedJob, Completed, Outcome
+from cluster.jobs.retries import backoff_s
+from configs.schema import TimeoutsConfig
+from deployments.errors import Busy, ReplicaLost, problem_of
+from deployments.gateway import Gateway
+from deployments.runs import JobRun, RunInfo
+from deployments.works import WORKS, request_of
+from pipelines.errors import Cancelled, ModelLoadError, OutOfMemory
+from pipelines.tasks.base import TaskResult
+
+logger = logging.getLogger("ai_server.jobs")
+
+_HEALS = (ReplicaLost, Busy, ModelLoadError, Cancelled)
+"""May go well another time, as it was. `Cancelled` comes here only if the replica had to go: a job that its
+owner cancelled has no outcome."""
+FULL_PAUSE_S = 30.0
+
+
+class JobWork:
+    """Does what jobs ask for."""
+
+    def __init__(self, gateway: Gateway, timeouts: TimeoutsConfig, runner: str) -> None:
+        """Take who can do it, the limits, and the name of the Ray actor that wants to hear of progress."""
+        self._gateway = gateway
+        self._timeouts = timeouts
+        self._runner = runner
+
+    async def do(self, job: ClaimedJob) -> Outcome:
+        """Run a job once; never raises but for cancellation."""
+        return await outcome_of(self._run(job), job.attempt)
+
+    async def _run(self, job: ClaimedJob) -> TaskResult:
+        if job.task not in WORKS:
+            raise UnknownTask(job.task)
+        route = self._gateway.by_id(job.model, job.task)
+        info = RunInfo(job.owner, Priority(job.priority), JobRun(job.id, job.fence, self._runner))
+        limit_s = self._timeouts.job_by_task_s.get(job.task, self._timeouts.job_s)
+        try:
+            async with asyncio.timeout(limit_s) as deadline:
+                result: TaskResult = await route.backend.run(
+                    job.task, request_of(job.task, job.request), info
+                )
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise JobTimedOut(f"The job did not end within {limit_s:g} s, its time limit.") from error
+        return result
+
+
+class UnknownTask(Exception):
+    """The job was stored by a version of this program that could do more."""
+
+
+class JobTimedOut(Exception):
+    """A run took longer than it may."""
+
+
+async def outcome_of(work: Awaitable[TaskResult], attempt: int) -> Outcome:
+    """Await a run and say what is to be written of it."""
+    started = time.perf_counter()
+    try:
+        result = await work
+    except Exception as error:  # noqa: BLE001  # whatever it is, the job must end
+        return _broken(error, attempt)
+    return Completed(result.model_dump_json(), time.perf_counter() - started)
+
+
+def _broken(error: Exception, attempt: int) -> Broken:
+    if isinstance(error, JobTimedOut):
+        return Broken("TimeoutException", str(error))
+    if isinstance(error, UnknownTask):
+        return Broken("NotSupportedException", f"This server cannot do {error} any more.")
+    problem = problem_of(error)
+    if isinstance(error, StoreFull):
+        return Broken(problem.code, problem.message, FULL_PAUSE_S, counts=False)
+    if problem.code == "InternalServerError":
+        logger.error("A job failed for an unforeseen reason", exc_info=error)
+        return Broken(problem.code, "The server failed on this job; its log has the reason.")
+    heals = isinstance(error, _HEALS) or (isinstance(error, OutOfMemory) and attempt == 1)
+    return Broken(problem.code, problem.message, backoff_s(attempt) if heals else None)

@@ -1,0 +1,93 @@
+"""How many jobs of each model may run at once: what its replicas take, and what wakes a sleeping one."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from configs.schema import TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
+from deployments.model_states import running_replicas
+
+logger = logging.getLogger("ai_server.jobs")
+
+DEMAND_S = 5.0
+"""One call that only asks for replicas lasts so long; it is repeated while there is a reason."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the configuration says of one deployment."""
+
+    per_replica: int
+    max_replicas: int
+
+    @classmethod
+    def of(cls, resources: Resources, autoscaling: Autoscaling) -> "Scale":
+        """Take it from a model's entry."""
+        return cls(resources.concurrency, autoscaling.max_replicas)
+
+
+def scales_of(config: ServerConfig) -> dict[str, Scale]:
+    """Give the scale of every deployment that does jobs, by its name."""
+    scales = {model.id: Scale.of(model.resources, model.autoscaling) for model in config.models}
+    if config.transforms.enabled:
+        scales[TRANSFORMS_ID] = Scale.of(config.transforms.resources, config.transforms.autoscaling)
+    return scales
+
+
+class ReplicaPlaces:
+    """Follows the number of replicas, and asks for more of them while more jobs wait than have places.
+
+    Serve scales by the calls that it sees. To show it the waiting jobs they are not sent to the
+    replicas (there they would stand in no fair order); calls that do nothing are, one for each place
+    that is missing.
+    """
+
+    def __init__(
+        self, application: str, scales: Mapping[str, Scale], handles: Mapping[str, DeploymentHandle[Any]]
+    ) -> None:
+        """Take the deployments of `application`."""
+        self._application = application
+        self._scales = scales
+        self._handles = handles
+        self._replicas = dict.fromkeys(scales, 1)
+        self._demands: dict[str, set[asyncio.Task[None]]] = {name: set() for name in scales}
+
+    def __call__(self) -> Mapping[str, int]:
+        """Give the places of every deployment, from memory."""
+        return {name: max(1, self._replicas[name]) * self._scales[name].per_replica for name in self._scales}
+
+    async def refresh(self) -> None:
+        """Ask Serve for the numbers of replicas."""
+        status = await asyncio.to_thread(serve.status)
+        application = status.applications.get(self._application)
+        if application is not None:
+            for name in self._scales:
+                self._replicas[name] = running_replicas(application.deployments.get(name))
+
+    def can_grow(self) -> dict[str, int]:
+        """Give how many jobs more could run of those deployments that may have more replicas."""
+        return {
+            name: (scale.max_replicas - self._replicas[name]) * scale.per_replica
+            for name, scale in self._scales.items()
+            if self._replicas[name] < scale.max_replicas
+        }
+
+    def ask_for(self, waiting: Mapping[str, int]) -> None:
+        """Show Serve the jobs that wait in vain, by deployment."""
+        for name, count in waiting.items():
+            missing = min(count, self.can_grow().get(name, 0)) - len(self._demands[name])
+            for _ in range(missing):
+                task = asyncio.create_task(self._demand(name))
+                self._demands[name].add(task)
+                task.add_done_callback(self._demands[name].discard)
+
+    async def _demand(self, name: str) -> None:
+        try:
+            await self._handles[name].demand.remote(DEMAND_S)
+        except Exception as error:  # noqa: BLE001  # it is only a wish
+            logger.debug("no demand for %s: %r", name, error)

@@ -1,0 +1,75 @@
+"""The results of a job in AI Server's words, for its status and its webhook."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cluster.artifacts.media_types import media_type_of
+from cluster.jobs.job import Job, JobState
+from deployments.calls import Served
+from deployments.routers.aiserver.responses import Answer, StatusResponse
+from deployments.routers.aiserver.table import OPERATION_OF
+from deployments.uploads import UploadedFile
+from deployments.works import result_of
+from pipelines.tasks.base import MediaKey
+from pipelines.transforms import TRANSFORMS
+
+PROVIDER = "ai-server"
+
+
+def outputs_of(job: Job, url_of: Callable[[MediaKey], str]) -> Answer | None:
+    """Give what the synchronous operation would have answered; None while there is no result."""
+    if job.state != JobState.COMPLETED or job.result is None:
+        return None
+    served = Served(result_of(job.task, job.result), PROVIDER, job.duration_s or 0.0)
+    files = {
+        each.field: UploadedFile(each.key, each.file_name, each.content_type, each.size_bytes)
+        for each in job.inputs
+    }
+    answer: Answer = OPERATION_OF[job.task].outputs.respond(served, files, url_of)
+    return answer
+
+
+def fault_of(job: Job) -> dict[str, Any] | None:
+    """Give the ``responseStatus`` of a job that failed or was cancelled."""
+    if job.state == JobState.FAILED:
+        return {"errorCode": job.error_code or "Exception", "message": f"Job failed: {job.error_message}"}
+    if job.state == JobState.CANCELLED:
+        return {"errorCode": "OperationCanceledException", "message": "Job was cancelled"}
+    return None
+
+
+def status_of(job: Job, url_of: Callable[[MediaKey], str]) -> StatusResponse:
+    """Say how a job is."""
+    outputs = outputs_of(job, url_of)
+    return StatusResponse(
+        job_id=job.id,
+        ref_id=job.ref_id,
+        job_state=job.state.value,
+        status=job.step or job.state.value,
+        response_status=fault_of(job),
+        **(dict(outputs) if outputs else {}),
+    )
+
+
+def webhook_body(job: Job) -> dict[str, Any]:
+    """Give what `replyTo` hears of an ended job; URLs are relative, as AI Server's are."""
+    outputs = outputs_of(job, lambda key: f"/artifacts/{key}")
+    shown = outputs.model_dump(mode="json", by_alias=True) if outputs else {}
+    body = {
+        "state": job.client_state,
+        "refId": job.ref_id,
+        "jobId": job.id,
+        "jobState": job.state.value,
+        "outputs": [_file(item, job.task) for item in shown["outputs"]] if "outputs" in shown else None,
+        "textOutputs": shown.get("textOutputs"),
+        "responseStatus": fault_of(job),
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _file(item: dict[str, Any], task: str) -> dict[str, Any]:
+    named = {"fileName": item["fileName"], "url": item["url"]}
+    if task not in TRANSFORMS:
+        return named
+    family = media_type_of(item["url"].rpartition(".")[2]).partition("/")[0]
+    return {**named, "outputFormat": family.capitalize()}

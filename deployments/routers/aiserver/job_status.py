@@ -1,0 +1,91 @@
+"""How a job is, as the clients of AI Server ask for it."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from cluster.jobs.errors import JobNotFound
+from cluster.jobs.job import Job, JobState
+from deployments.calls import Call
+from deployments.dependencies import CallDep
+from deployments.errors import BadRequest
+from deployments.routers.aiserver.job_outputs import status_of
+from deployments.routers.aiserver.responses import StatusResponse
+
+router = APIRouter(prefix="/api", tags=["Jobs"])
+
+JobId = Annotated[int | None, Query(alias="jobId", description="The server's id of the job")]
+RefId = Annotated[str | None, Query(alias="refId", description="Your own id of the job; wins over `jobId`")]
+
+_VERBS = ["POST", "PUT", "PATCH", "DELETE"]
+_EXAMPLE: dict[str, Any] = {
+    "jobId": 7,
+    "refId": "0c5f6a1d9e3b4c7f8a2d1e0f9b8c7a6d",
+    "jobState": "Completed",
+    "status": "Completed",
+    "results": [{"url": "http://127.0.0.1:8000/artifacts/…", "fileName": "….png", "provider": "ai-server"}],
+    "duration": "PT7.02S",
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"example": _EXAMPLE}}},
+    404: {"description": "There is no such job"},
+    500: {"description": "The job failed: the responseStatus says why"},
+}
+
+
+async def _found(call: Call, job_id: int | None, ref_id: str | None) -> Job:
+    if ref_id:
+        return await call.services.jobs.find(ref_id, call.owner)
+    if job_id is None:
+        raise BadRequest("'Job Id' must not be empty. Send jobId or refId.", "jobId", "NotEmpty")
+    if not 0 < job_id < 2**63:
+        raise JobNotFound("Job not found")
+    return await call.services.jobs.get(job_id, call.owner)
+
+
+async def generation_status(call: CallDep, job_id: JobId = None, ref_id: RefId = None) -> JSONResponse:
+    r"""Say how a job is, with its results when it has been completed. A failed job answers 500.
+
+    ```sh
+    curl -H "Authorization: Bearer $AI_SERVER_API_KEY" \
+      "http://127.0.0.1:8000/api/GetArtifactGenerationStatus?jobId=7"
+    ```
+    """
+    job = await _found(call, job_id, ref_id)
+    failed = job.state == JobState.FAILED
+    return _answer(call, job, HTTPStatus.INTERNAL_SERVER_ERROR if failed else HTTPStatus.OK)
+
+
+async def job_status(call: CallDep, job_id: JobId = None, ref_id: RefId = None) -> JSONResponse:
+    r"""Say how a job of any kind is; a failed one answers 200 and tells in its `responseStatus` why.
+
+    ```sh
+    curl -H "Authorization: Bearer $AI_SERVER_API_KEY" "http://127.0.0.1:8000/api/GetJobStatus?refId=mine"
+    ```
+    """
+    return _answer(call, await _found(call, job_id, ref_id), HTTPStatus.OK)
+
+
+def _answer(call: Call, job: Job, status: HTTPStatus) -> JSONResponse:
+    body = status_of(job, lambda key: f"{call.base_url}/artifacts/{key}")
+    return JSONResponse(body.model_dump(mode="json", by_alias=True, exclude_none=True), status)
+
+
+for _name, _endpoint in (
+    ("GetArtifactGenerationStatus", generation_status),
+    ("GetTextGenerationStatus", generation_status),
+    ("GetOpenAiChatStatus", job_status),
+    ("GetJobStatus", job_status),
+):
+    router.add_api_route(
+        f"/{_name}",
+        _endpoint,
+        methods=["GET"],
+        operation_id=_name,
+        summary="How is a job?",
+        response_model=StatusResponse,
+        responses=_RESPONSES,
+    )
+    router.add_api_route(f"/{_name}", _endpoint, methods=_VERBS, include_in_schema=False)
