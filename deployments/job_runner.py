@@ -35,6 +35,7 @@ class JobRunner:
     def __init__(self, name: str, application: str, config: ServerConfig, settings: Settings) -> None:
         """Take the actor's own name, and whose jobs these are. Nothing is opened before the first call."""
         log_to_stdout("ai_server.jobs", "%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         database = Database(settings.database_url)
         queue = JobQueue(database, max_attempts=config.jobs.max_attempts, lease_s=config.jobs.lease_s)
         self._keeper = JobKeeper(database, queue)

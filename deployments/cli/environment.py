@@ -16,6 +16,9 @@ RAY_DEFAULTS = {
     "RAY_AUTH_MODE": "token",
     # Ray makes its workers give way to every other process (niceness 15); ours are what the user waits for.
     "RAY_worker_niceness": "0",
+    # A proxy that died is replaced after 4 s; with Serve's defaults nobody is answered for 30 s.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
     # Despite its name it is what makes Ray use the loopback address for everything it can.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import ray
+import psutil
 
 from configs.load import ConfigError, ConfigFile
 from deployments.cli.environment import RAY_DEFAULTS
 
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
 """Blobs travel by key, so the object store only carries records and streamed pieces."""
+CORE_NAMES = ("gcs_server", "raylet")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class LocalCluster:
     dashboard_url: str
     metrics_url: str
     """What Prometheus reads."""
+    core: tuple[psutil.Process, ...]
+    """The processes without which the cluster is dead; Ray replaces the others or does without."""
 
 
 @contextmanager
@@ -35,6 +38,9 @@ def local_cluster(config: ConfigFile) -> Iterator[LocalCluster]:
 
     Ray's own command `ray stop` ends every Ray on the machine; leaving the block ends only this one.
     """
+    # Imported here, so that the supervisor can ask for the port without the weight of Ray.
+    import ray
+
     check_port_is_free(config.http_options.host, config.http_options.port)
     context = ray.init(
         address="local",
@@ -49,6 +55,7 @@ def local_cluster(config: ConfigFile) -> Iterator[LocalCluster]:
             address=ray.get_runtime_context().gcs_address,
             dashboard_url=f"http://{context.dashboard_url}",
             metrics_url=f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics",
+            core=tuple(each for each in psutil.Process().children() if each.name() in CORE_NAMES),
         )
     finally:
         ray.shutdown()

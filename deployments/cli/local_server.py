@@ -16,28 +16,31 @@ from configs.load import ConfigFile
 from configs.settings import Settings
 from deployments.app import build
 from deployments.cli.banner import Banner
-from deployments.cli.local_cluster import cluster_file, local_cluster
+from deployments.cli.local_cluster import CORE_NAMES, LocalCluster, cluster_file, local_cluster
 from deployments.cli.startup import Startup
+from deployments.cli.supervisor import CLUSTER_LOST, POLL_S, Family, Link, is_alive
 
 
-def run(config: ConfigFile, console: Console) -> None:
+def run(config: ConfigFile, console: Console, stop: threading.Event, link: Link) -> None:
     """Start everything, show it, wait for Ctrl-C or SIGTERM, and stop what was started.
+
+    `stop` is set by these signals, and here if the supervisor at the other end of `link` dies.
 
     Raises:
         ConfigError: the application cannot run as it is configured.
     """
-    stop = threading.Event()
-    _stop_on_signals(stop)
     console.print("Starting Ray …")
     settings = Settings.from_environment()
     env_file = settings.cluster_file(config.http_options.port)
-    with local_cluster(config) as cluster, cluster_file(cluster, env_file):
-        _stop_on_signals(stop)  # again, because Ray puts handlers of its own in their place
+    sigterm = signal.getsignal(signal.SIGTERM)
+    with local_cluster(config) as cluster, cluster_file(cluster, env_file), _watched(cluster, stop, link):
+        signal.signal(signal.SIGTERM, sigterm)  # again, because Ray puts a handler of its own in its place
         _deploy(config)
         models = Startup(config, settings, console).wait_until_ready(stop)
         if models is not None:
             banner = Banner(config, cluster, settings, env_file, models)
             console.print(banner.text, highlight=False, markup=False, soft_wrap=True)
+            link.say_ready()
             stop.wait()
         console.print("Stopping …")
         with _quiet():
@@ -45,9 +48,29 @@ def run(config: ConfigFile, console: Console) -> None:
     console.print("Stopped.")
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+@contextmanager
+def _watched(cluster: LocalCluster, stop: threading.Event, link: Link) -> Iterator[None]:
+    """Look after the cluster and the supervisor during the block, in a thread of its own."""
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(cluster, stop, link, over), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watch.join()  # It must not see the orderly end of the cluster as a loss.
+
+
+def _watch(cluster: LocalCluster, stop: threading.Event, link: Link, over: threading.Event) -> None:
+    family = Family()
+    while not over.wait(POLL_S):
+        family.remember()
+        if link.is_cut():
+            stop.set()
+        if len(cluster.core) < len(CORE_NAMES) or not all(is_alive(process) for process in cluster.core):
+            # Nothing that asks the cluster would ever return: the main thread cannot stop in order.
+            family.end()
+            os._exit(CLUSTER_LOST)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ for name, command in (
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )
 def bench(context: typer.Context) -> None:
-    """Compare the running server with the bare libraries: bench speech, transforms, memory, startup."""
+    """Compare with the bare libraries and peers: bench speech, transforms, queue, memory, startup."""
     # Imported here because the benchmarks load the engines, and `serve` should not wait for that.
     from deployments.cli.bench.main import app as benchmarks
 

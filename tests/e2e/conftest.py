@@ -69,14 +69,15 @@ def free_port() -> int:
         return port
 
 
-def start(folder: Path, config_file: Path) -> Server:
-    """Start `ai-server serve` and wait for its banner."""
-    port = free_port()
+def start(folder: Path, config_file: Path, port: int | None = None, **settings: str) -> Server:
+    """Start `ai-server serve` and wait for its banner; `settings` go into its environment."""
+    port = port or free_port()
     environment = {
         **os.environ,
         "AI_SERVER_DATA": str(folder / "data"),
         "RAY_AUTH_TOKEN_PATH": str(folder / "ray-token"),
         "PYTHONPATH": str(folder),
+        **settings,
     }
     command = [sys.executable, "-m", "deployments.cli.main", "serve", str(config_file), "--port", str(port)]
     process = subprocess.Popen(

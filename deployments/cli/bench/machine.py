@@ -43,7 +43,7 @@ def startup(
     started = time.monotonic()
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # our own command
     try:
-        seconds = _seconds_to_ready(f"http://127.0.0.1:{port}/ready", server, started)
+        seconds = seconds_to_ready(f"http://127.0.0.1:{port}/ready", server, started)
     finally:
         server.terminate()
         server.wait()
@@ -53,7 +53,8 @@ def startup(
     )
 
 
-def _seconds_to_ready(url: str, server: "subprocess.Popen[bytes]", started: float) -> float:
+def seconds_to_ready(url: str, server: "subprocess.Popen[bytes]", started: float) -> float:
+    """Wait until a server of ours answers 200 at `url`, and say how long that took since `started`."""
     while server.poll() is None:
         try:
             if httpx.get(url).status_code == httpx.codes.OK:

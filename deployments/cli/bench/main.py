@@ -4,8 +4,9 @@ import typer
 
 from deployments.cli.bench.machine import memory, startup
 from deployments.cli.bench.pictures import transforms
+from deployments.cli.bench.queue import queue
 from deployments.cli.bench.speech import speech
 
 app = typer.Typer(no_args_is_help=True, help="The server beside the bare libraries: ratios of medians.")
-for command in (speech, transforms, memory, startup):
+for command in (speech, transforms, queue, memory, startup):
     app.command()(command)
