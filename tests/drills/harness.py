@@ -1,69 +1,21 @@
 """A server that is about to be broken, and a client that is patient with it."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, Self
 
 import httpx
 import psutil
 import yaml
 
-from tests.e2e.conftest import ROOT, Server
+from tests.e2e.conftest import ROOT, Server, start, stop
 
 PATIENCE_S = 240.0
 POLL_S = 0.5
-
-SLEEPER = '''
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import numpy as np
-
-from pipelines.loading import EngineSettings, PipelineOptions
-from pipelines.tasks.base import Workspace
-from pipelines.tasks.text_to_speech import SpokenAudio, TextToSpeechRequest
-
-
-class SleeperPipeline:
-    """Takes as many seconds as its text says first, in steps, and notes every run in a file."""
-
-    class Options(PipelineOptions):
-        log: str
-
-    def __init__(self, weights: Path | None, options: Options, engine: EngineSettings) -> None:
-        self._log = Path(options.log)
-
-    def text_to_speech(self, request: TextToSpeechRequest, workspace: Workspace) -> Iterator[SpokenAudio]:
-        with self._log.open("a") as log:
-            log.write(f"{time.time()} {request.text}\\n")
-        seconds = float(request.text.split()[0])
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            workspace.check_cancelled()
-            workspace.report(1 - left / seconds, "sleeping")
-            time.sleep(min(left, 0.05))
-        loudness = 1 + sum(map(ord, request.text)) % 30_000
-        yield SpokenAudio(np.full(1_600, loudness, dtype=np.int16), 16_000)
-'''
-
-
-def sleeper(folder: Path, **entry: Any) -> dict[str, Any]:
-    """Write the pipeline that sleeps into `folder` and give its entry for the configuration."""
-    (folder / "sleeper_pipeline.py").write_text(SLEEPER)
-    return {
-        "id": "sleeper",
-        "tasks": ["text-to-speech"],
-        "pipeline": "sleeper_pipeline:SleeperPipeline",
-        "options": {"log": str(folder / "runs.log")},
-        "resources": {"num_cpus": 0.1},
-        **entry,
-    }
 
 
 def write_configuration(folder: Path, models: list[dict[str, Any]], **arguments: Any) -> Path:
@@ -185,26 +137,18 @@ def kill_everything(server: Server) -> None:
 
 
 @contextmanager
-def webhook_receiver() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    """Receive webhooks on 127.0.0.1 for the block: give its URL, and (message id, body) of all that came."""
-    received: list[tuple[str, bytes]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append((self.headers["webhook-id"], body))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    receiver = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=receiver.serve_forever, daemon=True)
-    thread.start()
+def running(folder: Path, config_file: Path, **settings: str) -> Iterator[Server]:
+    """Run a server for the block; it must end well after it."""
+    server = start(folder, config_file, **settings)
     try:
-        yield f"http://127.0.0.1:{receiver.server_port}/", received
-    finally:
-        receiver.shutdown()
-        receiver.server_close()
-        thread.join()
+        yield server
+    except BaseException:
+        kill_everything(server)
+        raise
+    assert stop(server) == 0
+
+
+def runs_of(folder: Path) -> Counter[str]:
+    """Count how often the sleeper was asked for each text."""
+    lines = (folder / "runs.log").read_text().splitlines()
+    return Counter(line.split(maxsplit=1)[1] for line in lines)

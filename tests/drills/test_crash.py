@@ -1,7 +1,6 @@
 """200 jobs under way, and `kill -9` of everything in turn: each job ends Completed, once."""
 
 import io
-import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,11 +14,11 @@ from tests.drills.harness import (
     default_models,
     kill_everything,
     process_of,
-    sleeper,
-    webhook_receiver,
     write_configuration,
 )
 from tests.e2e.conftest import start, stop
+from tests.receivers import Received, webhook_receiver
+from tests.sleeper import sleeper
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
@@ -83,7 +82,7 @@ def test_every_job_survives_every_crash(tmp_path: Path) -> None:
         with Patient(server) as client:
             client.wait_for("all jobs", lambda: all("completedDate" in job for job in client.jobs()), 400)
             print(f"all ended {time.monotonic() - started:.1f} s after the last kill")
-            client.wait_for("all webhooks", lambda: len({name for name, _ in received}) == JOBS, 120)
+            client.wait_for("all webhooks", lambda: len({each.message_id for each in received}) == JOBS, 120)
             check(client, ids, received)
     assert stop(server) == 0
 
@@ -98,14 +97,14 @@ def count(client: Patient, state: str) -> int:
     return Counter(job["state"] for job in client.jobs())[state]
 
 
-def check(client: Patient, ids: list[int], received: list[tuple[str, bytes]]) -> None:
+def check(client: Patient, ids: list[int], received: list[Received]) -> None:
     """Every job is there, completed, ran three times at most, was told of once, and its result opens."""
     jobs = {job["jobId"]: job for job in client.jobs()}
     assert sorted(jobs) == sorted(ids)
     assert Counter(job["state"] for job in jobs.values()) == {"Completed": JOBS}
     attempts = Counter(job["attempts"] for job in jobs.values())
     assert max(attempts) <= 3
-    messages = Counter(json.loads(body)["jobId"] for _, body in dict(received).items())
+    messages = Counter(job_id for _, job_id in {(each.message_id, each.body["jobId"]) for each in received})
     assert messages == dict.fromkeys(ids, 1)
     for job in jobs.values():
         for result in job["results"]:

@@ -15,6 +15,10 @@ import openai
 import pytest
 import yaml
 
+from cluster.jobs.database import Database
+from cluster.key_store import KeyStore
+from tests.sleeper import sleeper
+
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 
@@ -132,8 +136,11 @@ def write_configuration(folder: Path) -> Path:
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     arguments = config["applications"][0]["args"]
     beeper = {**yaml.safe_load(recipe("yaml", "my_beeper"))[0], "resources": {"num_cpus": 0.1}}
-    arguments["models"] += [beeper, LOST_VOICE]
+    growing = {"min_replicas": 0, "max_replicas": 2, "upscale_delay_s": 0}
+    naps = [sleeper(folder), sleeper(folder, id="growing", autoscaling=growing)]
+    arguments["models"] += [beeper, LOST_VOICE, *naps]
     arguments["limits"] = {"upload_bytes": UPLOAD_LIMIT_BYTES}
+    arguments["outside"] = {"allow_networks": ["127.0.0.0/8"]}
     path = folder / "serve.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
@@ -146,6 +153,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = start(folder, write_configuration(folder))
     yield running
     assert stop(running) == 0
+
+
+@pytest.fixture
+def second_key(server: Server) -> str:
+    """The key of somebody else."""
+    database = Database(f"sqlite:///{server.data_dir / 'jobs.db'}")
+    _, key = KeyStore(database).create("somebody else")
+    database.close()
+    return key
 
 
 @pytest.fixture
