@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help run test install format lint types imports unit e2e clean
+.PHONY: help run test install format lint types imports unit e2e crash drills clean
 
 help:  ## Show what there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -12,7 +12,7 @@ help:  ## Show what there is
 run: $(INSTALLED)  ## Set up once, then serve on http://127.0.0.1:8000
 	@$(BIN)/ai-server serve serve_config.yaml
 
-test: $(INSTALLED) lint types imports unit e2e  ## Set up once, then run every check
+test: $(INSTALLED) lint types imports unit e2e crash  ## Set up once, then run every check
 
 install: $(INSTALLED)  ## Make the virtual environment
 
@@ -37,10 +37,16 @@ imports: $(INSTALLED)  ## Who may import whom
 	$(BIN)/lint-imports
 
 unit: $(INSTALLED)  ## Tests that need no cluster
-	$(BIN)/python -m pytest -m "not e2e"
+	$(BIN)/python -m pytest -m "not e2e and not drill"
 
 e2e: $(INSTALLED)  ## Tests against a real cluster with real models
 	$(BIN)/python -m pytest -m e2e
+
+crash: $(INSTALLED)  ## The drill that `make test` runs: kill everything in turn, lose no job (about 3 minutes)
+	$(BIN)/python -m pytest -s -m drill tests/drills/test_crash.py
+
+drills: $(INSTALLED)  ## Break servers on purpose, and see that no job is lost (about 15 minutes)
+	$(BIN)/python -m pytest -s -m drill
 
 clean:  ## Remove what `install` and the tools made; keeps data/
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
