@@ -13,6 +13,7 @@ from cluster.jobs.job import Clock, system_clock
 from cluster.jobs.schema import api_keys
 from cluster.webhook_sender import new_secret
 
+MAX_ID_DIGITS = 19
 _IN_A_FILE = "the admin key lies in a file"
 
 
@@ -29,6 +30,10 @@ class StoredKey:
 def digest_of(key: str) -> str:
     """Give what is stored of a key; it has 128 random bits, so a plain hash cannot be reversed."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _is_id(key_id: str) -> bool:
+    return key_id.isdecimal() and len(key_id) < MAX_ID_DIGITS
 
 
 class KeyStore:
@@ -61,7 +66,7 @@ class KeyStore:
 
     def revoke(self, key_id: str) -> bool:
         """Let a key open nothing any more; False if there is no such valid key."""
-        if not key_id.isdecimal() or key_id == ADMIN_ID:
+        if not _is_id(key_id) or key_id == ADMIN_ID:
             return False
         valid = (api_keys.c.id == int(key_id)) & api_keys.c.revoked_at.is_(None)
         with self._database.write() as connection:
@@ -77,6 +82,8 @@ class KeyStore:
 
     def webhook_secret(self, key_id: str) -> str | None:
         """Give the secret that signs a key's webhooks; the admin's is made when it is first asked for."""
+        if not _is_id(key_id):
+            return None
         if key_id == ADMIN_ID:
             self._add_admin()
         query = select(api_keys.c.webhook_secret).where(api_keys.c.id == int(key_id))

@@ -1,10 +1,50 @@
 """Counters and latency histograms per task, in Ray's own metrics."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ray.serve import metrics
+from ray.util.metrics import Counter, Gauge, Histogram
 
 LATENCY_BOUNDARIES_MS: list[float] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000]
+
+
+class QueueMetrics:
+    """Exports ``ray_ai_server_jobs_waiting``, ``…_running`` and ``…_paused``; in any Ray process."""
+
+    def __init__(self) -> None:
+        """Register the metrics with Ray."""
+        model: Any = ("model",)
+        self._waiting = Gauge("ai_server_jobs_waiting", "Jobs in the queue.", tag_keys=model)
+        self._running = Gauge("ai_server_jobs_running", "Jobs that run.", tag_keys=model)
+        self._paused = Gauge("ai_server_jobs_paused", "1 while no job is begun, for want of room.")
+
+    def show(self, *, waiting: Mapping[str, int], running: Mapping[str, int], paused: bool) -> None:
+        """Set all of them; models are the same in both mappings."""
+        for model, count in waiting.items():
+            self._waiting.set(count, tags={"model": model})
+            self._running.set(running.get(model, 0), tags={"model": model})
+        self._paused.set(int(paused))
+
+
+class JobMetrics:
+    """Exports ``ray_ai_server_jobs_total`` and ``ray_ai_server_job_seconds``; in any Ray process.
+
+    Tags: task, model, outcome (``ok`` or an error code); one count for each run.
+    """
+
+    def __init__(self) -> None:
+        """Register the metrics with Ray."""
+        tags: Any = ("task", "model", "outcome")
+        self._runs = Counter("ai_server_jobs_total", "Runs of jobs that ended.", tag_keys=tags)
+        bounds = [each / 1000 for each in LATENCY_BOUNDARIES_MS] + [300.0, 1200.0, 3600.0]
+        self._seconds = Histogram("ai_server_job_seconds", "Duration of runs.", bounds, tag_keys=tags)
+
+    def observe(self, *, task: str, model: str, outcome: str, seconds: float) -> None:
+        """Record one run."""
+        tags = {"task": task, "model": model, "outcome": outcome}
+        self._runs.inc(tags=tags)
+        self._seconds.observe(seconds, tags=tags)
 
 
 class ServeMetrics:

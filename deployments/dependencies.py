@@ -8,7 +8,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from cluster.api_keys import ApiKey
 from deployments.calls import Call
 from deployments.errors import BadRequest, Unauthorized
-from deployments.preferences import MAX_NAME_LENGTH, MAX_URL_LENGTH, JobWish, Preference
+from deployments.preferences import MAX_KEY_LENGTH, MAX_NAME_LENGTH, MAX_URL_LENGTH, JobWish, Preference
 from deployments.runs import RunInfo
 from deployments.services import Services
 
@@ -55,8 +55,11 @@ async def call_of(request: Request, services: ServicesDep, key: KeyDep) -> Call:
     """Make a call on behalf of the request's API key, with what its headers say of a job.
 
     Raises:
-        BadRequest: a header is too long.
+        BadRequest: a header is too long, or the server must not contact the address that it gives.
     """
+    reply_to = _header(request, "ReplyTo", MAX_URL_LENGTH)
+    if reply_to is not None:
+        await services.jobs.check_reply_to(reply_to)
     return Call(
         services,
         RunInfo(owner=key.id),
@@ -64,8 +67,8 @@ async def call_of(request: Request, services: ServicesDep, key: KeyDep) -> Call:
         base_url_of(request, services),
         JobWish(
             tag=_header(request, "Tag"),
-            reply_to=_header(request, "ReplyTo", MAX_URL_LENGTH),
-            idempotency_key=_header(request, "Idempotency-Key"),
+            reply_to=reply_to,
+            idempotency_key=_header(request, "Idempotency-Key", MAX_KEY_LENGTH),
         ),
         Preference.of(request.headers.getlist("Prefer")),
     )

@@ -7,12 +7,12 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.actor import exit_actor
 
 from cluster.jobs.database import Database
-from cluster.jobs.job import ClaimedJob
+from cluster.jobs.job import Broken, ClaimedJob, Outcome
 from cluster.jobs.keeper import JobKeeper
 from cluster.jobs.queue import JobQueue
+from cluster.metrics import JobMetrics
 from configs.schema import ServerConfig
 from configs.settings import Settings
 from deployments.backends import HandleBackend
@@ -42,6 +42,7 @@ class JobRunner:
         gateway = Gateway(routes_of(config, lambda model: _backend(model, application)))
         self._work = JobWork(gateway, config.timeouts, name)
         self._asked_at = time.monotonic()
+        self._metrics = JobMetrics()
         self._watch: asyncio.Task[None] | None = None
 
     async def ping(self) -> int:
@@ -53,11 +54,22 @@ class JobRunner:
     async def run(self, job: ClaimedJob) -> None:
         """Run a job to its end and write its outcome; cancelling the task stops the run."""
         self._start()
-        await self._keeper.keep(job.id, job.fence, self._work.do(job))
+        await self._keeper.keep(job.id, job.fence, self._observed(job))
 
     async def note_progress(self, job_id: int, fence: int, progress: float, step: str) -> None:
         """Hear from a replica how far a run is."""
         self._keeper.note_progress(job_id, fence, progress, step)
+
+    async def _observed(self, job: ClaimedJob) -> Outcome:
+        started = time.perf_counter()
+        outcome = await self._work.do(job)
+        self._metrics.observe(
+            task=job.task,
+            model=job.model,
+            outcome=outcome.code if isinstance(outcome, Broken) else "ok",
+            seconds=time.perf_counter() - started,
+        )
+        return outcome
 
     def _start(self) -> None:
         # An actor's constructor runs outside its event loop.
@@ -68,7 +80,7 @@ class JobRunner:
         # It is time itself that is waited for.
         while self._keeper.running or time.monotonic() - self._asked_at < ALONE_S:  # noqa: ASYNC110
             await asyncio.sleep(1)
-        exit_actor()
+        ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
 
 
 def _backend(model: str, application: str) -> HandleBackend:

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 import ray
 from ray import serve
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError, TaskCancelledError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.serve.handle import DeploymentHandle
 
 from cluster.address_guard import AddressGuard
@@ -22,6 +23,7 @@ from cluster.jobs.queue import JobQueue
 from cluster.jobs.retention import Retention
 from cluster.jobs.upgrade import upgrade
 from cluster.key_store import KeyStore
+from cluster.metrics import QueueMetrics
 from cluster.sweeper import Sweeper
 from cluster.webhook_sender import WebhookSender
 from configs.schema import ServerConfig
@@ -35,6 +37,8 @@ from deployments.webhooks import Webhooks
 logger = logging.getLogger("ai_server.jobs")
 
 REFRESH_S = 1.0
+COUNTED_JOBS = 10_000
+"""Of each model; the gauge of waiting jobs ends here, because counting costs."""
 PING_S = 5.0
 SWEEP_S = 600.0
 AGAIN_S = 2.0
@@ -60,7 +64,6 @@ class JobServer:
             start_runner(f"jobs:{context.replica_id.unique_id}:{number}", context.app_name, config, settings)
             for number in range(config.jobs.runners)
         ]
-        self._refs: dict[int, ray.ObjectRef[None]] = {}
         guard = AddressGuard(config.outside.allow_networks)
         self._webhooks = Webhooks(
             self._database,
@@ -71,6 +74,7 @@ class JobServer:
         self._sweeper = Sweeper(self._artifacts, Retention(self._database), config.storage)
         self._loops: list[asyncio.Task[None]] = []
         self._is_open = False
+        self._metrics = QueueMetrics()
 
     async def check_health(self) -> None:
         """Start the loops when Serve asks for the first time: a constructor has no event loop."""
@@ -83,12 +87,13 @@ class JobServer:
 
     async def stop(self, job_id: int) -> None:
         """Stop the run of a job that was cancelled; runs of other JobServers see it by themselves."""
-        if (ref := self._refs.get(job_id)) is not None:
-            ray.cancel(ref)
+        self._dispatcher.stop_job(job_id)
 
     async def state(self) -> QueueState:
         """Tell how the queue is."""
-        return QueueState(self._is_open, self._dispatcher.running, self._dispatcher.paused_because or "")
+        dispatcher = self._dispatcher
+        is_open = self._is_open and not dispatcher.is_cut_off
+        return QueueState(is_open, dispatcher.running, dispatcher.paused_because or "")
 
     async def places(self) -> dict[str, int]:
         """Tell how many jobs of each model may run at once."""
@@ -115,24 +120,26 @@ class JobServer:
 
     async def _launch(self, job: ClaimedJob) -> None:
         runner = self._runners[job.id % len(self._runners)]
-        ref = self._refs[job.id] = runner.run.remote(job)
+        ref = runner.run.remote(job)
         try:
             await ref
+        except asyncio.CancelledError:
+            ray.cancel(ref)
+            logger.info("job %d was stopped", job.id)
+            raise
         except (ActorDiedError, ActorUnavailableError) as error:
             raise RunnerLost("The process that ran this job died.") from error
-        except TaskCancelledError:
-            logger.info("job %d was stopped", job.id)
         except RayTaskError as error:
             raise RunnerLost(f"The process that ran this job failed: {error.cause!r}") from error
-        finally:
-            if self._refs.get(job.id) is ref:
-                del self._refs[job.id]
 
     async def _refresh(self) -> None:
         await self._places.refresh()
         self._dispatcher.paused_because = await asyncio.to_thread(self._fullness)
-        if growing := self._places.can_grow():
-            self._places.ask_for(await self._database.run(self._queue.waiting, growing))
+        counted = dict.fromkeys(self._places(), COUNTED_JOBS)
+        waiting = await self._database.run(self._queue.waiting, counted)
+        self._places.ask_for(waiting)
+        is_paused = self._dispatcher.paused_because is not None
+        self._metrics.show(waiting=waiting, running=self._dispatcher.running_by_model, paused=is_paused)
 
     def _fullness(self) -> str | None:
         try:
@@ -143,7 +150,8 @@ class JobServer:
 
     async def _ping(self) -> None:
         for runner in self._runners:
-            await runner.ping.remote()
+            with suppress(ActorDiedError, ActorUnavailableError):  # Ray starts it again
+                await runner.ping.remote()
 
     async def _sweep(self) -> None:
         swept = await asyncio.to_thread(self._sweeper.sweep)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from deployments.runs import QueueState
 logger = logging.getLogger("ai_server.jobs")
 
 ANSWER_LIMIT_S = 1.5
+PLACES_S = 1.0
+"""Every watcher of a job asks for the places; the answer changes slowly."""
 
 
 class HandleSignals:
@@ -23,6 +26,8 @@ class HandleSignals:
         self._handle = handle
         self._waking: asyncio.Task[None] | None = None
         self._again = False
+        self._places: Mapping[str, int] = {}
+        self._asked_at = -PLACES_S
 
     def wake(self) -> None:
         """Tell it that there is a new job; one message stands for all that come until it has arrived."""
@@ -44,8 +49,10 @@ class HandleSignals:
 
     async def places(self) -> Mapping[str, int]:
         """Ask how many jobs of each model may run at once; nothing where it does not answer."""
-        places: Mapping[str, int] = await within(ANSWER_LIMIT_S, self._handle.places.remote(), default={})
-        return places
+        if time.monotonic() - self._asked_at > PLACES_S:
+            self._asked_at = time.monotonic()
+            self._places = await within(ANSWER_LIMIT_S, self._handle.places.remote(), default=self._places)
+        return self._places
 
     async def state(self) -> QueueState:
         """Ask how the queue is."""

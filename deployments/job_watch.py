@@ -39,7 +39,8 @@ class JobWatch:
         """
         news: asyncio.Queue[Job] = asyncio.Queue()
         self._watchers.setdefault(job.id, []).append(news.put_nowait)
-        self._versions.setdefault(job.id, version_of(job))
+        if self._versions.setdefault(job.id, version_of(job)) != version_of(job):
+            self._versions[job.id] = ()  # one of the two is old: the next look tells everybody how the job is
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         try:

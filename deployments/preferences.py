@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_NAME_LENGTH = 255
+MAX_KEY_LENGTH = 250
+"""The jobs of a batch add their place in it: ``:999``."""
 MAX_URL_LENGTH = 2_000
 MAX_STATE_LENGTH = 10_000
 """Characters of what a client says of its job."""

@@ -23,6 +23,8 @@ Event: TypeAlias = Mapping[str, Any]
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _END = object()
+_LINE_ENDS = {number: f"\\u{number:04x}" for number in (0x85, 0x2028, 0x2029)}
+"""They end no line of an event, but some clients split there."""
 
 
 class StreamedResponse(StreamingResponse):
@@ -73,7 +75,8 @@ async def server_sent_events(
 
 
 def _json(event: Event) -> bytes:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return text.translate(_LINE_ENDS).encode()
 
 
 def _data(json_line: bytes) -> bytes:

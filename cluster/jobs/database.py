@@ -1,6 +1,7 @@
 """The database under the job store: SQLite in a file, or PostgreSQL, with the same statements on both."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ LOCK_LIMIT_S = 5.0
 CONNECT_LIMIT_S = 5
 
 _READ = {"ai_server_read": True}
+_PASSING = {
+    "42P01",  # no such table: the server that makes them is just starting
+    "25006",  # only for reading: the standby that we reached will be replaced
+}
+"""States of PostgreSQL that pass, though its driver counts them as mistakes of the program."""
 
 
 class DatabaseUrlError(Exception):
@@ -74,10 +80,13 @@ class Database:
         """
         call = partial(work, *args, **kwargs)
         future = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        done, _ = await asyncio.wait([asyncio.ensure_future(future)], timeout=ANSWER_LIMIT_S)
-        if not done:
-            raise StoreUnavailable("The job store does not answer. Try again in a moment.")
-        return future.result()
+        try:
+            done, _ = await asyncio.wait([future], timeout=ANSWER_LIMIT_S)
+            if not done:
+                raise StoreUnavailable("The job store does not answer. Try again in a moment.")
+            return future.result()
+        finally:
+            future.cancel()  # what still waits for a thread must not happen when nobody expects it any more
 
     def close(self) -> None:
         """Close every connection."""
@@ -99,6 +108,11 @@ def _engine(url: str) -> Engine:
             pool_pre_ping=True,  # the connections of before a restart are dead
             connect_args={
                 "connect_timeout": CONNECT_LIMIT_S,
+                # A machine that vanished would otherwise keep a thread for hours.
+                "keepalives_idle": CONNECT_LIMIT_S,
+                "keepalives_interval": CONNECT_LIMIT_S,
+                "keepalives_count": 2,
+                "tcp_user_timeout": int(ANSWER_LIMIT_S * 1000),
                 "options": f"-c lock_timeout={LOCK_LIMIT_S:.0f}s -c statement_timeout={ANSWER_LIMIT_S:.0f}s",
             },
         )
@@ -113,9 +127,9 @@ def _with_driver(url: str) -> URL:
         parsed = make_url(url)
     except Exception as error:
         raise DatabaseUrlError("AI_SERVER_DATABASE_URL: not a database URL") from error
-    if parsed.drivername in ("postgres", "postgresql"):
+    if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() in ("sqlite", "postgresql"):
+    if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed
     raise DatabaseUrlError(
         f"AI_SERVER_DATABASE_URL: {parsed.drivername} is not supported. Use sqlite:///… or postgresql://…"
@@ -123,6 +137,7 @@ def _with_driver(url: str) -> URL:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    _hide_file(connection)
     connection.isolation_level = None  # Python's driver would begin transactions on its own, and late
     connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
     connection.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
@@ -134,6 +149,13 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def _hide_file(connection: Any) -> None:
+    """Let only its owner read the file: it holds requests and the secrets of webhooks."""
+    for _, name, path in connection.execute("PRAGMA database_list"):
+        if name == "main" and os.stat(path).st_uid == os.getuid():
+            os.chmod(path, 0o600)  # SQLite gives its side files the same mode
+
+
 @contextmanager
 def _named_faults() -> Iterator[None]:
     try:
@@ -141,6 +163,6 @@ def _named_faults() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise StoreUnavailable("The job store cannot be used at the moment. Try again soon.") from error
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        if not error.connection_invalidated and getattr(error.orig, "sqlstate", None) not in _PASSING:
             raise
         raise StoreUnavailable("The job store went away. Try again soon.") from error

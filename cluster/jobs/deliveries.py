@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import insert, select, update
 
 from cluster.jobs.database import Database
 from cluster.jobs.errors import JobConflict
@@ -45,7 +45,12 @@ class Deliveries:
     def take(self, limit: int) -> list[Job]:
         """Give ended jobs whose webhook is due, and keep others from delivering them for a while."""
         now = self._clock()
-        due = select(jobs.c.id).where(WEBHOOK_OWED, jobs.c.webhook_due <= now).limit(limit)
+        due = (
+            select(jobs.c.id)
+            .where(WEBHOOK_OWED, jobs.c.webhook_due <= now)
+            .order_by(jobs.c.webhook_due)
+            .limit(limit)
+        )
         with self._database.read() as connection:
             ids = list(connection.execute(due).scalars())
         if not ids:
@@ -64,9 +69,9 @@ class Deliveries:
         due = None if retry_in_s is None else self._clock() + retry_in_s
         with self._database.write() as connection:
             connection.execute(insert(deliveries).values(job_id=job.id, **vars(delivery)))
-            # If the job was requeued or replayed meanwhile, its next webhook is another matter.
+            # If it was requeued, replayed or taken by others meanwhile, its next webhook is another matter.
             same = (jobs.c.id == job.id) & (jobs.c.fence == job.fence)
-            mine = or_(jobs.c.webhook_due == job.webhook_due, jobs.c.webhook_due.is_(None))
+            mine = jobs.c.webhook_due == job.webhook_due
             connection.execute(update(jobs).where(same, mine).values(webhook_due=due))
 
     def of(self, job_id: int) -> list[Delivery]:
@@ -88,5 +93,7 @@ class Deliveries:
             raise JobConflict(f"Job {job.id} is {job.state}; its webhook is sent when it has ended.", "jobId")
         with self._database.write() as connection:
             connection.execute(
-                update(jobs).where(jobs.c.id == job.id).values(webhook_due=self._clock(), webhook_attempts=0)
+                update(jobs)
+                .where(jobs.c.id == job.id, jobs.c.fence == job.fence)  # not requeued meanwhile
+                .values(webhook_due=self._clock(), webhook_attempts=0)
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -18,6 +19,8 @@ TICK_S = 1.0
 """What nobody tells us of (a lease that ends, a job of another machine) is seen after at most this."""
 GRACE_S = 5.0
 """A living holder renews its lease within two beats of `cluster.jobs.keeper`."""
+SLOW_S = 2.0
+"""Who waited longer to write waited for a lock, and so did the holders."""
 
 
 class RunnerLost(Exception):
@@ -69,11 +72,18 @@ class Dispatcher:
         self._reachable_since: float | None = None
         self.paused_because: str | None = None
         """Set from outside: while there is a reason, nothing is claimed."""
+        self.is_cut_off = False
+        """Whether the job store could not be used when we last tried."""
 
     @property
     def running(self) -> int:
         """How many jobs of ours run."""
         return len(self._flying)
+
+    @property
+    def running_by_model(self) -> Counter[str]:
+        """How many jobs run, also those of others."""
+        return self._others + Counter(job.model for job, _ in self._flying.values())
 
     def wake(self) -> None:
         """Say that there is a new job."""
@@ -98,8 +108,10 @@ class Dispatcher:
                     next_tick = loop.time() + self._tick_s
                 await self._claim()
                 self._reachable_since = self._reachable_since or self._clock()
+                self.is_cut_off = False
             except StoreUnavailable as error:
                 self._reachable_since = None
+                self.is_cut_off = True
                 next_tick = 0.0
                 logger.warning("The dispatcher waits for the job store: %s", error.__cause__ or error)
                 await asyncio.sleep(self._tick_s)
@@ -113,14 +125,23 @@ class Dispatcher:
             pass
 
     async def _tick(self) -> None:
+        await self._check_writable()
         await self._database.run(self._queue.wake_delayed)
         if self._may_reap():
             lost = await self._database.run(self._queue.reap, backoff_s(1))
             if lost:
                 logger.warning("%d jobs were taken back from runners that disappeared", lost)
         await self._database.run(self._queue.refuse_all_but, self._places().keys())
+        ours = set(self._flying)  # as of before the look: what ends meanwhile takes nobody's place
         running = await self._database.run(self._queue.running)
-        self._others = Counter(model for job_id, model in running.items() if job_id not in self._flying)
+        self._others = Counter(model for job_id, model in running.items() if job_id not in ours)
+
+    async def _check_writable(self) -> None:
+        """Write as the holders of jobs do: a full disk or somebody's lock lets everybody read."""
+        began = time.monotonic()
+        await self._database.run(self._queue.touch)
+        if time.monotonic() - began > SLOW_S:
+            self._reachable_since = None
 
     def _may_reap(self) -> bool:
         """While the database was away, holders could not renew their leases; first they may do so now."""
@@ -133,7 +154,7 @@ class Dispatcher:
             self._flying[job.id] = (job, asyncio.create_task(self._follow(job)))
 
     def _free(self) -> dict[str, int]:
-        busy = self._others + Counter(job.model for job, _ in self._flying.values())
+        busy = self.running_by_model
         return {model: max(0, places - busy[model]) for model, places in self._places().items()}
 
     async def _follow(self, job: ClaimedJob) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from cluster.jobs.database import Database
 from cluster.jobs.job import Clock, Job, JobState, system_clock
-from cluster.jobs.schema import WAITING, jobs, run_times
+from cluster.jobs.schema import IN_LINE, WAITING, jobs, run_times
 
 MEMORY_RUNS = 20
 """The mean follows about the last so many runs."""
@@ -89,9 +89,11 @@ def _ahead(connection: Connection, job: Job) -> int:
     Higher priorities, older jobs of its owner, and for each of these turns one job of every other owner.
     """
     same = (WAITING, jobs.c.model == job.model)
-    higher = select(jobs.c.id).where(*same, jobs.c.priority > job.priority).limit(MAX_POSITION)
+    higher = (
+        select(jobs.c.id).where(*same, jobs.c.priority > job.priority).order_by(*IN_LINE).limit(MAX_POSITION)
+    )
     own = (*same, jobs.c.priority == job.priority, jobs.c.owner == job.owner)
-    older = select(jobs.c.id).where(*own, jobs.c.id < job.id).limit(MAX_POSITION)
+    older = select(jobs.c.id).where(*own, jobs.c.id < job.id).order_by(*IN_LINE).limit(MAX_POSITION)
     ahead = connection.execute(select(func.count()).select_from(higher.subquery())).scalar_one()
     turns = connection.execute(select(func.count()).select_from(older.subquery())).scalar_one()
     ahead += turns
@@ -104,6 +106,6 @@ def _ahead(connection: Connection, job: Job) -> int:
             break
         other = found
         if other != job.owner:
-            taken = select(jobs.c.id).where(*line, jobs.c.owner == other).limit(turns + 1)
+            taken = select(jobs.c.id).where(*line, jobs.c.owner == other).order_by(*IN_LINE).limit(turns + 1)
             ahead += connection.execute(select(func.count()).select_from(taken.subquery())).scalar_one()
     return min(ahead, MAX_POSITION)

@@ -64,13 +64,15 @@ class JobKeeper:
         somebody else. Returns whether the outcome was taken.
         """
         self._start()
+        if (older := self._runs.get(job_id)) is not None:
+            older.task.cancel()  # the beat would not see any more that its job was lost
         task = asyncio.create_task(work)
         run = self._runs[job_id] = _Run(Sign(job_id, fence), task)
         try:
             outcome = await task
             return await self._written(Finished(job_id, fence, outcome))
         except asyncio.CancelledError:
-            stopped_from_outside = not task.done()
+            stopped_from_outside = _is_being_cancelled()
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
@@ -100,9 +102,22 @@ class JobKeeper:
             await self._has_ended.wait()
             self._has_ended.clear()
             batch, self._ended = self._ended, []
+            await self._write_batch(batch)
+
+    async def _write_batch(self, batch: list[tuple[Finished, asyncio.Future[bool]]]) -> None:
+        try:
             taken = await self._finish([finished for finished, _ in batch])
-            for finished, written in batch:
-                written.set_result(finished.id in taken)
+        except Exception as error:
+            # A text that no database can hold must not keep the others from being written.
+            logger.exception("outcomes of %d jobs could not be written together", len(batch))
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            for each in batch:
+                await self._write_batch([each])
+            return
+        for finished, written in batch:
+            written.set_result(finished.id in taken)
 
     async def _finish(self, batch: list[Finished]) -> set[int]:
         pause_s = 0.1
@@ -125,6 +140,15 @@ class JobKeeper:
             except StoreUnavailable as error:
                 logger.warning("No sign of life could be given: %s", error.__cause__ or error)
                 continue
+            except Exception:
+                logger.exception("signs of life could not be written")
+                continue
             for job_id, run in runs.items():
                 if job_id not in held and self._runs.get(job_id) is run:
                     run.task.cancel()
+
+
+def _is_being_cancelled() -> bool:
+    """Tell whether the caller of a coroutine wants it to end, and not something that it awaits."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

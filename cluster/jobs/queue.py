@@ -19,7 +19,7 @@ from cluster.jobs.job import (
     Sign,
     system_clock,
 )
-from cluster.jobs.schema import DELAYED, RUNNING, WAITING, jobs
+from cluster.jobs.schema import DELAYED, IN_LINE, RUNNING, WAITING, jobs
 from cluster.jobs.turns import Turns
 
 LOST_CODE = "WorkerLost"
@@ -194,6 +194,20 @@ class JobQueue:
             "webhook_due": owed_webhook(now),
         }
 
+    def touch(self) -> None:
+        """Write to a running job, if there is one, without a change.
+
+        Raises:
+            StoreUnavailable: nobody can write, so no holder can renew its lease either.
+        """
+        one = select(jobs.c.id).where(RUNNING).limit(1)
+        with self._database.read() as connection:
+            job_id = connection.execute(one).scalar_one_or_none()
+        if job_id is not None:
+            with self._database.write() as connection:
+                same = {"lease_until": jobs.c.lease_until}
+                connection.execute(update(jobs).where(RUNNING, jobs.c.id == job_id).values(same))
+
     def reap(self, retry_in_s: float) -> int:
         """Take back the jobs whose lease has ended: their holder is gone. Gives their number."""
         lost = select(jobs.c.id, jobs.c.fence).where(RUNNING, jobs.c.lease_until < self._clock())
@@ -233,7 +247,7 @@ class JobQueue:
         counts: dict[str, int] = {}
         with self._database.read() as connection:
             for model, limit in limits.items():
-                line = select(jobs.c.id).where(WAITING, jobs.c.model == model).limit(limit)
+                line = select(jobs.c.id).where(WAITING, jobs.c.model == model).order_by(*IN_LINE).limit(limit)
                 counts[model] = connection.execute(
                     select(func.count()).select_from(line.subquery())
                 ).scalar_one()

@@ -70,6 +70,9 @@ jobs = Table(
     Index("jobs_by_tag", "owner", "tag", "id"),
     sqlite_autoincrement=True,  # the id of a deleted job never comes back
 )
+IN_LINE = (jobs.c.model, jobs.c.priority, jobs.c.owner, jobs.c.id)
+"""The order of the index `jobs_waiting`: asked for where rows are only counted, it keeps PostgreSQL from
+reading the whole table up to a limit."""
 _PARTIAL = {
     # The order in which jobs are taken: see `cluster.jobs.turns`.
     "jobs_waiting": (("model", "priority", "owner", "id"), "state = 'Queued' AND run_after IS NULL"),

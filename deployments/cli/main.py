@@ -2,6 +2,7 @@
 
 import typer
 
+from deployments.cli.jobs import jobs
 from deployments.cli.keys import keys
 from deployments.cli.models import models
 from deployments.cli.serve import serve
@@ -13,10 +14,11 @@ for name, command in (
     ("serve", serve),
     ("status", status),
     ("models", models),
-    ("keys", keys),
     ("try", tour),
 ):
     app.command(name)(command)
+for name, group in (("keys", keys), ("jobs", jobs)):
+    app.add_typer(group, name=name)
 
 
 @app.command(

@@ -30,13 +30,25 @@ def serve(
     link = Link.of_child(os.environ)
     try:
         config = load_config(config_file).listening_on(host, port)
-        load_or_create_admin_key(Settings.from_environment().api_key_file)
+        settings = Settings.from_environment()
+        load_or_create_admin_key(settings.api_key_file)
         if link is None:
             raise typer.Exit(_supervise(config, console))
+        _check_database(settings.database_url)
         _serve(config, console, link)
     except (ConfigError, EmptyKeyFile) as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(CONFIG_ERROR) from error
+
+
+def _check_database(url: str) -> None:
+    # Imported here, because the supervisor itself shall stay small.
+    from cluster.jobs.database import Database, DatabaseUrlError
+
+    try:
+        Database(url).close()
+    except DatabaseUrlError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _supervise(config: ConfigFile, console: Console) -> int:

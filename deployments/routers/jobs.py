@@ -16,7 +16,8 @@ from cluster.jobs.job import Job, JobFilter, JobState
 from deployments.calls import Call
 from deployments.dependencies import CallDep
 from deployments.errors import BadRequest, Forbidden
-from deployments.job_views import JobDetails, JobPage, JobView, WebhookSecret, details_of, view_of
+from deployments.routers.aiserver.wire import StoredText
+from deployments.routers.job_views import JobDetails, JobPage, JobView, WebhookSecret, details_of, view_of
 from deployments.streaming import EVENT_STREAM, Event, StreamedResponse, server_sent_events
 
 router = APIRouter(prefix="/jobs", tags=["Jobs"])
@@ -29,6 +30,7 @@ JobNumber = Annotated[int, Path(alias="job_id", description="The job's id", exam
 _JOB: dict[str, Any] = {
     "jobId": 7,
     "refId": "0c5f6a1d9e3b4c7f8a2d1e0f9b8c7a6d",
+    "apiKeyId": "0",
     "task": "speech-to-text",
     "model": "whisper-base",
     "state": "Started",
@@ -72,8 +74,8 @@ async def _job(call: Call, job_id: int) -> Job:
 async def list_jobs(
     call: CallDep,
     state: Annotated[JobState | None, Query(description="Only in this state")] = None,
-    task: Annotated[str | None, Query(description="Only of this task, e.g. `speech-to-text`")] = None,
-    tag: Annotated[str | None, Query(description="Only with this tag")] = None,
+    task: Annotated[StoredText, Query(description="Only of this task, e.g. `speech-to-text`")] = None,
+    tag: Annotated[StoredText, Query(description="Only with this tag")] = None,
     created_from: Annotated[datetime | None, Query(alias="from", description="ISO 8601")] = None,
     created_to: Annotated[datetime | None, Query(alias="to", description="ISO 8601, exclusive")] = None,
     dead_letter: Annotated[
@@ -197,7 +199,7 @@ async def replay_webhook(job_id: JobNumber, call: CallDep) -> JSONResponse:
     """
     job = await _job(call, job_id)
     await call.services.jobs.replay_webhook(job)
-    return _answer(await _details(call, job))
+    return _answer(await _details(call, await _job(call, job_id)))
 
 
 @router.get(
@@ -252,7 +254,7 @@ def _cursor(job_id: int) -> str:
 def _id_of(cursor: str) -> int:
     try:
         word, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
-        if word == "before":
+        if word == "before" and number.isdecimal():
             return int(number)
     except ValueError:
         pass

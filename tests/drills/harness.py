@@ -139,7 +139,7 @@ def kill_everything(server: Server) -> None:
 @contextmanager
 def running(folder: Path, config_file: Path, **settings: str) -> Iterator[Server]:
     """Run a server for the block; it must end well after it."""
-    server = start(folder, config_file, **settings)
+    server = start(folder, config_file, None, **settings)
     try:
         yield server
     except BaseException:

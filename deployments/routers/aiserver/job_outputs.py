@@ -45,7 +45,7 @@ def status_of(job: Job, url_of: Callable[[MediaKey], str]) -> StatusResponse:
         job_id=job.id,
         ref_id=job.ref_id,
         job_state=job.state.value,
-        status=job.step or job.state.value,
+        status=(job.step if job.state == JobState.STARTED else "") or job.state.value,
         response_status=fault_of(job),
         **(dict(outputs) if outputs else {}),
     )

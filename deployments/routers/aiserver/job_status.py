@@ -1,23 +1,31 @@
 """How a job is, as the clients of AI Server ask for it."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from cluster.jobs.errors import JobNotFound
 from cluster.jobs.job import Job, JobState
 from deployments.calls import Call
 from deployments.dependencies import CallDep
 from deployments.errors import BadRequest
+from deployments.forms import read_form
 from deployments.routers.aiserver.job_outputs import status_of
 from deployments.routers.aiserver.responses import StatusResponse
+from deployments.routers.aiserver.wire import StoredText, Wire, bind
 
 router = APIRouter(prefix="/api", tags=["Jobs"])
 
-JobId = Annotated[int | None, Query(alias="jobId", description="The server's id of the job")]
-RefId = Annotated[str | None, Query(alias="refId", description="Your own id of the job; wins over `jobId`")]
+
+class WhichJob(Wire):
+    """Which job; in the query string or the body, as all operations read their fields."""
+
+    job_id: int | None = Field(default=None, description="The server's id of the job")
+    ref_id: StoredText = Field(default=None, description="Your own id of the job; wins over `jobId`")
+
 
 _VERBS = ["POST", "PUT", "PATCH", "DELETE"]
 _EXAMPLE: dict[str, Any] = {
@@ -33,19 +41,25 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such job"},
     500: {"description": "The job failed: the responseStatus says why"},
 }
+_PARAMETERS = [
+    {"name": name, "in": "query", "required": False, "schema": schema, "description": schema["description"]}
+    for name, schema in WhichJob.model_json_schema(by_alias=True)["properties"].items()
+]
 
 
-async def _found(call: Call, job_id: int | None, ref_id: str | None) -> Job:
-    if ref_id:
-        return await call.services.jobs.find(ref_id, call.owner)
-    if job_id is None:
+async def _found(request: Request, call: Call) -> Job:
+    async with read_form(request, call.services, call.owner) as form:
+        which = bind(WhichJob, form.fields)
+    if which.ref_id is not None:
+        return await call.services.jobs.find(which.ref_id, call.owner)
+    if which.job_id is None:
         raise BadRequest("'Job Id' must not be empty. Send jobId or refId.", "jobId", "NotEmpty")
-    if not 0 < job_id < 2**63:
+    if not 0 < which.job_id < 2**63:
         raise JobNotFound("Job not found")
-    return await call.services.jobs.get(job_id, call.owner)
+    return await call.services.jobs.get(which.job_id, call.owner)
 
 
-async def generation_status(call: CallDep, job_id: JobId = None, ref_id: RefId = None) -> JSONResponse:
+async def generation_status(request: Request, call: CallDep) -> JSONResponse:
     r"""Say how a job is, with its results when it has been completed. A failed job answers 500.
 
     ```sh
@@ -53,19 +67,19 @@ async def generation_status(call: CallDep, job_id: JobId = None, ref_id: RefId =
       "http://127.0.0.1:8000/api/GetArtifactGenerationStatus?jobId=7"
     ```
     """
-    job = await _found(call, job_id, ref_id)
+    job = await _found(request, call)
     failed = job.state == JobState.FAILED
     return _answer(call, job, HTTPStatus.INTERNAL_SERVER_ERROR if failed else HTTPStatus.OK)
 
 
-async def job_status(call: CallDep, job_id: JobId = None, ref_id: RefId = None) -> JSONResponse:
+async def job_status(request: Request, call: CallDep) -> JSONResponse:
     r"""Say how a job of any kind is; a failed one answers 200 and tells in its `responseStatus` why.
 
     ```sh
     curl -H "Authorization: Bearer $AI_SERVER_API_KEY" "http://127.0.0.1:8000/api/GetJobStatus?refId=mine"
     ```
     """
-    return _answer(call, await _found(call, job_id, ref_id), HTTPStatus.OK)
+    return _answer(call, await _found(request, call), HTTPStatus.OK)
 
 
 def _answer(call: Call, job: Job, status: HTTPStatus) -> JSONResponse:
@@ -87,5 +101,6 @@ for _name, _endpoint in (
         summary="How is a job?",
         response_model=StatusResponse,
         responses=_RESPONSES,
+        openapi_extra={"parameters": _PARAMETERS},
     )
     router.add_api_route(f"/{_name}", _endpoint, methods=_VERBS, include_in_schema=False)

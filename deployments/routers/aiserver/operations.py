@@ -13,7 +13,7 @@ from deployments.errors import BadRequest
 from deployments.fields import field_names, pascal_words
 from deployments.forms import Form, read_form, read_json
 from deployments.middleware.access_log import note_call
-from deployments.preferences import JobWish
+from deployments.preferences import NO_PREFERENCE, JobWish
 from deployments.routers.aiserver import openapi
 from deployments.routers.aiserver.operation import AnyOperation
 from deployments.routers.aiserver.responses import Answer, QueueResponse
@@ -43,8 +43,8 @@ async def _work(operation: AnyOperation, form: Form, call: Call, request: Reques
 async def _wish(call: Call, form: Form) -> JobWish:
     fields = bind(JobFields, form.fields)
     wish = replace(call.wish, **fields.wishes)
-    if wish.reply_to is not None:
-        await call.services.jobs.check_reply_to(wish.reply_to)
+    if fields.reply_to is not None:
+        await call.services.jobs.check_reply_to(fields.reply_to)
     return wish
 
 
@@ -66,16 +66,8 @@ async def _perform(operation: AnyOperation, form: Form, call: Call, request: Req
     return answer
 
 
-async def _enqueue(
-    operation: AnyOperation, forms: Sequence[Form], call: Call, request: Request
-) -> list[QueueResponse]:
-    """Queue what the forms ask for, all or nothing."""
-    works = [await _work(operation, form, call, request) for form in forms]
-    if len(works) > 1 and (key := call.wish.idempotency_key):
-        works = [
-            replace(work, wish=replace(work.wish, idempotency_key=f"{key}:{place}"))
-            for place, work in enumerate(works)
-        ]
+async def _enqueue(operation: AnyOperation, works: Sequence[Work[Any]], call: Call) -> list[QueueResponse]:
+    """Queue the works, all or nothing."""
     submitted = await call.submit(works)
     return [QueueResponse.model_validate(call.ticket(operation.task, each)) for each in submitted]
 
@@ -92,7 +84,7 @@ def _endpoint(operation: AnyOperation) -> Endpoint:
 def _queue_endpoint(operation: AnyOperation) -> Endpoint:
     async def endpoint(request: Request, services: ServicesDep, key: KeyDep, call: CallDep) -> Response:
         async with read_form(request, services, key.id) as form:
-            (answer,) = await _enqueue(operation, [form], call, request)
+            (answer,) = await _enqueue(operation, [await _work(operation, form, call, request)], call)
         return _json(answer)
 
     return endpoint
@@ -101,7 +93,10 @@ def _queue_endpoint(operation: AnyOperation) -> Endpoint:
 def _batch_endpoint(operation: AnyOperation) -> Endpoint:
     async def endpoint(request: Request, call: CallDep) -> Response:
         forms = _batch(await read_json(request), MAX_BATCH)
-        answers = [await _perform(operation, form, call, request) for form in forms]
+        answers = [
+            await _perform(operation, form, _in_batch(call, place), request)
+            for place, form in enumerate(forms)
+        ]
         return _json_list(answers)
 
     return endpoint
@@ -110,7 +105,10 @@ def _batch_endpoint(operation: AnyOperation) -> Endpoint:
 def _queue_batch_endpoint(operation: AnyOperation) -> Endpoint:
     async def endpoint(request: Request, call: CallDep) -> Response:
         forms = _batch(await read_json(request), MAX_QUEUED_BATCH)
-        return _json_list(await _enqueue(operation, forms, call, request) if forms else [])
+        works = [
+            await _work(operation, form, _in_batch(call, place), request) for place, form in enumerate(forms)
+        ]
+        return _json_list(await _enqueue(operation, works, call) if works else [])
 
     return endpoint
 
@@ -131,6 +129,13 @@ def _batch(body: Any, limit: int) -> list[Form]:
     if len(body) > limit:
         raise BadRequest(f"A batch may have at most {limit} requests. This one has {len(body)}.")
     return [Form(fields) for fields in body]
+
+
+def _in_batch(call: Call, place: int) -> Call:
+    """Give the call of one request: its key stands for the whole batch, for which no single job could."""
+    key = call.wish.idempotency_key
+    wish = replace(call.wish, idempotency_key=f"{key}:{place}" if key else None)
+    return replace(call, wish=wish, preference=NO_PREFERENCE)
 
 
 def _add_routes(router: APIRouter, operation: AnyOperation) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from deployments.errors import BadRequest
 from deployments.fields import folded, pascal_words, wrong_fields
@@ -31,21 +32,31 @@ class Wire(BaseModel):
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
+def _without_nul(text: str | None) -> str | None:
+    if text and "\0" in text:
+        raise PydanticCustomError("nul", "the character NUL cannot be stored")
+    return text
+
+
+StoredText: TypeAlias = Annotated[str | None, AfterValidator(_without_nul)]
+"""What a database keeps, or is asked for: PostgreSQL's texts have no NUL."""
+
+
 class JobFields(Wire):
     """What every operation takes for the job that it makes, or becomes when it takes too long."""
 
-    ref_id: str | None = Field(
+    ref_id: StoredText = Field(
         default=None,
         max_length=MAX_NAME_LENGTH,
         description="Your own id of the job; sending the same request with it again gives the same job",
     )
-    tag: str | None = Field(
+    tag: StoredText = Field(
         default=None, max_length=MAX_NAME_LENGTH, description="Your own word for a group of jobs"
     )
-    reply_to: str | None = Field(
+    reply_to: StoredText = Field(
         default=None, max_length=MAX_URL_LENGTH, description="URL that hears of the job's end"
     )
-    state: str | None = Field(
+    state: StoredText = Field(
         default=None, max_length=MAX_STATE_LENGTH, description="Comes back to `replyTo` as it is"
     )
     priority: int | None = Field(default=None, ge=-1, le=2, description="-1 low, 0 normal, 1 high, 2 highest")

@@ -38,6 +38,7 @@ class JobView(Answer):
 
     job_id: int
     ref_id: str
+    api_key_id: str
     task: str
     model: str
     state: str
@@ -109,6 +110,7 @@ def _fields(job: Job, base_url: str, estimate: Estimate | None) -> dict[str, Any
     return {
         "job_id": job.id,
         "ref_id": job.ref_id,
+        "api_key_id": job.owner,
         "task": job.task,
         "model": job.model,
         "state": job.state.value,
