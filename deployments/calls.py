@@ -96,7 +96,7 @@ class Call:
         """
         timer = Timer(self.services.metrics, work.task, work.route.id)
         with timer.unless_ok():
-            if self.preference.respond_async:
+            if self._limit_s == 0:
                 raise await self._as_job(work)
             events = work.route.backend.stream(work.task, work.request, self.info)
             try:

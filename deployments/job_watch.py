@@ -67,6 +67,9 @@ class JobWatch:
             except StoreUnavailable as error:
                 logger.warning("Watchers wait for the job store: %s", error.__cause__ or error)
                 changed = []
+            except Exception:
+                logger.exception("watchers could not be told of changes")
+                changed = []
             for job in changed:
                 if job.id in self._versions:
                     self._versions[job.id] = version_of(job)

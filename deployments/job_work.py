@@ -4,11 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from cluster.artifacts.store import StoreFull
 from cluster.gate import Priority
 from cluster.jobs.job import Broken, ClaimedJob, Completed, Outcome
 from cluster.jobs.retries import backoff_s
+from cluster.jobs.texts import storable
 from configs.schema import TimeoutsConfig
 from deployments.errors import Busy, ReplicaLost, problem_of
 from deployments.gateway import Gateway
@@ -69,12 +71,22 @@ async def outcome_of(work: Awaitable[TaskResult], attempt: int) -> Outcome:
     started = time.perf_counter()
     try:
         result = await work
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return _broken(Cancelled("The run was cancelled from within."), attempt)
     except Exception as error:  # noqa: BLE001  # whatever it is, the job must end
         return _broken(error, attempt)
     return Completed(result.model_dump_json(), time.perf_counter() - started)
 
 
 def _broken(error: Exception, attempt: int) -> Broken:
+    verdict = _verdict(error, attempt)
+    return replace(verdict, code=storable(verdict.code, 64), message=storable(verdict.message, 2_000))
+
+
+def _verdict(error: Exception, attempt: int) -> Broken:
     if isinstance(error, JobTimedOut):
         return Broken("TimeoutException", str(error))
     if isinstance(error, UnknownTask):

@@ -27,9 +27,10 @@ class Preference:
         """Read the header's values; what cannot be understood is no preference, as the RFC wants it."""
         respond_async, wait_s = False, None
         for word in ",".join(headers).lower().split(","):
-            if word.strip() == "respond-async":
+            preference = word.partition(";")[0].strip()  # without its parameters: there are none that we know
+            if preference == "respond-async":
                 respond_async = True
-            elif (match := _WAIT.fullmatch(word.strip())) and wait_s is None:
+            elif (match := _WAIT.fullmatch(preference)) and wait_s is None:
                 wait_s = float(match[1])
         return cls(respond_async, wait_s)
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from math import inf
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -52,6 +54,8 @@ class Database:
         """
         self._engine = _engine(url)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+        self._wanted = threading.local()
+        self._writers = threading.Lock() if self._engine.dialect.name == "sqlite" else None
 
     @property
     def engine(self) -> Engine:
@@ -69,16 +73,37 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction; when its block has ended well, what it wrote is on the disk."""
-        with _named_faults(), self._engine.begin() as connection:
+        with self._turn(), _named_faults(), self._engine.begin() as connection:
             yield connection
+            if time.monotonic() > getattr(self._wanted, "until", inf):
+                raise StoreUnavailable("The job store answered too late.")  # and so nothing is written
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let the threads of this process write to SQLite one after the other: it would have them poll."""
+        if self._writers is None:
+            yield
+            return
+        if not self._writers.acquire(timeout=LOCK_LIMIT_S):
+            raise StoreUnavailable("The job store is busy. Try again soon.")
+        try:
+            yield
+        finally:
+            self._writers.release()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do blocking work in a thread of our own: a hanging database must not take everybody's threads.
 
         Raises:
-            StoreUnavailable: the database did not answer in time; what was asked for may still happen.
+            StoreUnavailable: the database did not answer in time. Nothing is written then, unless the very
+                last word of the transaction was under way.
         """
-        call = partial(work, *args, **kwargs)
+        until = time.monotonic() + ANSWER_LIMIT_S
+
+        def call() -> T:
+            self._wanted.until = until
+            return work(*args, **kwargs)
+
         future = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
             done, _ = await asyncio.wait([future], timeout=ANSWER_LIMIT_S)

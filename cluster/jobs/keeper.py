@@ -11,11 +11,14 @@ from cluster.jobs.database import Database
 from cluster.jobs.errors import StoreUnavailable
 from cluster.jobs.job import Finished, Outcome, Sign
 from cluster.jobs.queue import JobQueue
+from cluster.jobs.texts import storable
 
 logger = logging.getLogger("ai_server.jobs")
 
 BEAT_S = 1.0
 """A run whose job was cancelled behind our back is stopped after at most this."""
+MAX_STEP = 500
+"""Characters of what a run says of itself."""
 MAX_PAUSE_S = 5.0
 """Between attempts to reach a database that is away."""
 
@@ -87,7 +90,7 @@ class JobKeeper:
         """Remember how far a run is; the next sign of life tells it."""
         run = self._runs.get(job_id)
         if run is not None and run.sign.fence == fence:
-            run.sign = replace(run.sign, progress=min(1.0, max(0.0, progress)), step=step)
+            run.sign = replace(run.sign, progress=min(1.0, max(0.0, progress)), step=storable(step, MAX_STEP))
 
     async def _written(self, finished: Finished) -> bool:
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

@@ -23,6 +23,10 @@ from cluster.jobs.schema import DELAYED, IN_LINE, RUNNING, WAITING, jobs
 from cluster.jobs.turns import Turns
 
 LOST_CODE = "WorkerLost"
+MAX_HISTORY = 20
+"""Failed attempts that a job remembers."""
+GONE_AFTER_S = 60.0
+"""A model that nobody configures for so long does not come back: during a roll-out two servers differ."""
 
 
 def owed_webhook(now: float) -> ColumnElement[Any]:
@@ -49,6 +53,8 @@ class JobQueue:
 
     def claim(self, free: Mapping[str, int]) -> list[ClaimedJob]:
         """Take jobs for the free places of each model, in the order in which they should run."""
+        if not any(free.values()):
+            return []
         with self._database.read() as connection:
             chosen = [
                 job_id
@@ -173,7 +179,7 @@ class JobQueue:
             error_code=broken.code,
             message=broken.message,
         )
-        history = {"history": [*row.history, attempt.model_dump()]}
+        history = {"history": [*row.history, attempt.model_dump()][-MAX_HISTORY:]}
         heals = broken.retry_in_s is not None
         if broken.retry_in_s is not None and (row.attempts < self._max_attempts or not broken.counts):
             return {
@@ -254,7 +260,7 @@ class JobQueue:
         return counts
 
     def refuse_all_but(self, models: Collection[str]) -> int:
-        """Fail the waiting jobs of models that are not configured any more. Gives their number."""
+        """Fail jobs that have waited for a while for a model that is not configured. Gives their number."""
         now = self._clock()
         with self._database.read() as connection:
             gone = [model for model in _waiting_models(connection) if model not in models]
@@ -263,7 +269,7 @@ class JobQueue:
             with self._database.write() as connection:
                 refused += connection.execute(
                     update(jobs)
-                    .where(WAITING, jobs.c.model == model)
+                    .where(WAITING, jobs.c.model == model, jobs.c.created_at < now - GONE_AFTER_S)
                     .values(
                         state=JobState.FAILED.value,
                         error_code="NotFound",
