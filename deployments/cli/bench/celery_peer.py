@@ -67,9 +67,9 @@ class CeleryPeer:
         self._stack.close()
 
     def submit_rate(self, jobs: int, clients: int) -> float:
-        """Let `clients` threads submit `jobs` tasks, and drain the queue; give accepted tasks per second."""
+        """Let `clients` threads submit `jobs` tasks while none is done; give accepted tasks per second."""
         go = Barrier(clients)
-        with ThreadPoolExecutor(clients) as pool:
+        with self._paused(), ThreadPoolExecutor(clients) as pool:
             shares = [len(range(client, jobs, clients)) for client in range(clients)]
             done = [each.result() for each in [pool.submit(self._submit, share, go) for share in shares]]
         self._stored([task_id for each in done for task_id in each.ids])

@@ -20,7 +20,7 @@ import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from cluster.api_keys import ADMIN_ID
 from cluster.jobs.database import Database
@@ -38,6 +38,8 @@ NOOP = {
     "pipeline": "deployments.cli.bench.noop:NoopPipeline",
     "resources": {"num_cpus": 0.1, "concurrency": 16},
 }
+HELD = {**NOOP, "id": "held", "resources": {"num_gpus": 1000}, "autoscaling": {"min_replicas": 0}}
+"""Its replica never finds a place, so its jobs are accepted and no more."""
 DISPATCH_LIMIT, START_LIMIT_S = 0.5, 0.020
 
 
@@ -137,36 +139,36 @@ class _Server:
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60)
 
     def _submit_rate(self, count: int) -> float:
+        body = {"text": "nothing", "model": HELD["id"]}
+
         def submit(share: int) -> None:
             with self._client() as client:
                 for _ in range(share):
-                    client.post("/api/QueueTextToSpeech", json={"text": "nothing"}).raise_for_status()
+                    client.post("/api/QueueTextToSpeech", json=body).raise_for_status()
 
         started = time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(submit, [count // CLIENTS] * CLIENTS))
         rate = count // CLIENTS * CLIENTS / (time.perf_counter() - started)
-        self._drain()
+        with self.database.write() as connection:
+            connection.execute(delete(rows).where(rows.c.model == HELD["id"]))
         return rate
 
     def _dispatch_rate(self, count: int) -> float:
         request = json.dumps({"audio": "input/2026/01/01/0/" + "0" * 32 + ".wav"})
         new = [NewJob(ADMIN_ID, HEAR, "noop", request, uuid.uuid4().hex) for _ in range(count)]
         first = JobStore(self.database).submit(new)[0]
-        started = time.time()
         self._drain()
+        query = select(func.min(rows.c.started_at), func.max(rows.c.finished_at)).where(rows.c.id >= first.id)
         with self.database.read() as connection:
-            last = connection.execute(select(func.max(rows.c.finished_at)).where(rows.c.id >= first.id))
-            ended: float = last.scalar_one()
-        return count / (ended - started)
+            started, ended = connection.execute(query).one()
+        return count / float(ended - started)
 
     def _drain(self) -> None:
+        unfinished = select(rows.c.id).where(rows.c.finished_at.is_(None)).limit(1)
         while True:
             with self.database.read() as connection:
-                if (
-                    connection.execute(select(rows.c.id).where(rows.c.finished_at.is_(None)).limit(1)).first()
-                    is None
-                ):
+                if connection.execute(unfinished).first() is None:
                     return
             time.sleep(0.2)
 
@@ -187,15 +189,8 @@ class _Server:
 @contextmanager
 def _server(folder: Path, port: int) -> Iterator[_Server]:
     settings = {"AI_SERVER_DATA": str(folder / "data"), "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
-    command = [
-        sys.executable,
-        "-m",
-        "deployments.cli.main",
-        "serve",
-        str(_config(folder)),
-        "--port",
-        str(port),
-    ]
+    module = (sys.executable, "-m", "deployments.cli.main")
+    command = [*module, "serve", str(_config(folder)), "--port", str(port)]
     process = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL)  # noqa: S603  # ours
     try:
         url = f"http://127.0.0.1:{port}"
@@ -209,7 +204,7 @@ def _server(folder: Path, port: int) -> Iterator[_Server]:
 
 def _config(folder: Path) -> Path:
     path = folder / "serve.yaml"
-    arguments: dict[str, Any] = {"models": [NOOP], "transforms": {"enabled": False}}
+    arguments: dict[str, Any] = {"models": [NOOP, HELD], "transforms": {"enabled": False}}
     logging = {"encoding": "JSON", "enable_access_log": False}
     application = {"name": "ai-server", "import_path": "deployments.app:build", "args": arguments}
     path.write_text(yaml.safe_dump({"logging_config": logging, "applications": [application]}))
