@@ -11,13 +11,14 @@ from fastapi import FastAPI
 
 from cluster.api_keys import ApiKeys
 from cluster.artifacts.local import LocalArtifactStore
+from cluster.key_store import KeyStore, digest_of
 from configs.schema import LimitsConfig, ServerConfig
 from deployments.api import create_api
 from deployments.gateway import Gateway, Route
 from deployments.runs import ModelState, ModelStatus
 from deployments.services import Services
 from pipelines.transforms import TRANSFORMS
-from tests.deployments.fakes import LineReader, ListMetrics, LocalBackend, TonePipeline
+from tests.deployments.fakes import HeldBackend, LineReader, ListMetrics, LocalBackend, TonePipeline
 from tests.deployments.queue import LocalQueue, open_queue
 
 KEY = "ak-0123456789abcdef0123456789abcdef"
@@ -44,10 +45,16 @@ async def _all_ready() -> tuple[ModelStatus, ...]:
 
 
 @pytest.fixture
-def gateway(artifacts: LocalArtifactStore, listener: LineReader) -> Gateway:
+def speaker(artifacts: LocalArtifactStore) -> HeldBackend:
+    """The backend of the model ``tone``; it holds nothing up unless a test says so."""
+    return HeldBackend(LocalBackend(artifacts, TonePipeline()))
+
+
+@pytest.fixture
+def gateway(artifacts: LocalArtifactStore, listener: LineReader, speaker: HeldBackend) -> Gateway:
     routes = (
         Route("reader", ("speech-to-text",), LocalBackend(artifacts, listener), aliases=("whisper-1",)),
-        Route("tone", ("text-to-speech",), LocalBackend(artifacts, TonePipeline()), aliases=("alloy",)),
+        Route("tone", ("text-to-speech",), speaker, aliases=("alloy",)),
         Route("second-tone", ("text-to-speech",), LocalBackend(artifacts, TonePipeline())),
         Route("transforms", tuple(TRANSFORMS), LocalBackend(artifacts)),
     )
@@ -67,11 +74,16 @@ async def queue(tmp_path: Path, artifacts: LocalArtifactStore, gateway: Gateway)
 def services(
     artifacts: LocalArtifactStore, gateway: Gateway, metrics: ListMetrics, queue: LocalQueue
 ) -> Services:
+    keys = KeyStore(queue.database)
+
+    async def look_up(key: str) -> str | None:
+        return await queue.database.run(keys.find, digest_of(key))
+
     return Services(
         config=ServerConfig(limits=LIMITS),
         gateway=gateway,
         artifacts=artifacts,
-        api_keys=ApiKeys(KEY),
+        api_keys=ApiKeys(KEY, look_up),
         metrics=metrics,
         jobs=queue.jobs,
         queue_state=open_queue,
@@ -113,6 +125,14 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
     async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(app: FastAPI, queue: LocalQueue) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with another valid key, which is not the admin's."""
+    _, key = KeyStore(queue.database).create("other")
+    async with client_of(app, Authorization=f"Bearer {key}") as client:
         yield client
 
 

@@ -37,14 +37,14 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange(
-    app: ASGIApp, path: str, headers: dict[str, str], body: bytes
+    app: ASGIApp, path: str, headers: dict[str, str], body: bytes, method: str = "POST"
 ) -> AsyncIterator[tuple[Exchange, "asyncio.Task[Any]"]]:
-    """POST `body`; the task is the application's run."""
+    """Send `body`; the task is the application's run."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": "POST",
+        "method": method,
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),

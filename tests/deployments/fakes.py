@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from cluster.artifacts.store import ArtifactStore
+from deployments.gateway import Backend
 from deployments.runs import RunInfo
 from deployments.workspace import RunWorkspace
 from pipelines.errors import InvalidInput, UnsupportedMedia
@@ -72,6 +73,47 @@ class LocalBackend:
         assert stream is not None
         for event in stream(self._pipeline, request, workspace):
             yield event
+
+
+class HeldBackend:
+    """Does what another backend does, but only when a test lets it; or fails as the test says."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.started = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self.errors: list[Exception] = []
+        """Raised by the next runs, one by each."""
+        self.runs: list[RunInfo] = []
+        self._inner = inner
+        self._free = asyncio.Event()
+        self._free.set()
+
+    def hold(self) -> None:
+        """Let the next runs wait."""
+        self.started.clear()
+        self.stopped.clear()
+        self._free.clear()
+
+    def let_go(self) -> None:
+        """Let the runs go on."""
+        self._free.set()
+
+    async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
+        """Wait if it is held, then do the work."""
+        self.runs.append(info)
+        self.started.set()
+        try:
+            await self._free.wait()
+        except asyncio.CancelledError:
+            self.stopped.set()
+            raise
+        if self.errors:
+            raise self.errors.pop(0)
+        return await self._inner.run(task, request, info)
+
+    def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
+        """Do the work and give its events one by one."""
+        return self._inner.stream(task, request, info)
 
 
 class ListMetrics:

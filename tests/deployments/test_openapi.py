@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from deployments.api import VERSION
-from deployments.routers.aiserver.operations import OPERATIONS
+from deployments.routers.aiserver.table import OPERATIONS
 
 METHODS = ("get", "post", "put", "patch", "delete")
 BINARY = ("audio/", "image/", "application/octet-stream", "text/event-stream")

@@ -152,3 +152,10 @@ def runs_of(folder: Path) -> Counter[str]:
     """Count how often the sleeper was asked for each text."""
     lines = (folder / "runs.log").read_text().splitlines()
     return Counter(line.split(maxsplit=1)[1] for line in lines)
+
+
+def starts_of(folder: Path) -> dict[str, float]:
+    """Give when the sleeper began with each text, in seconds since the epoch."""
+    log = folder / "runs.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return {text: float(at) for at, text in (line.split(maxsplit=1) for line in lines)}

@@ -258,8 +258,10 @@ def test_a_locked_database(tmp_path: Path) -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as locker:
             assert locker.stdout is not None
             assert locker.stdout.readline() == "locked\n"
-            load.keep_submitting(AWAY_S - 1, "locked")
+            load.keep_submitting(AWAY_S / 2, "locked")
             queue = _queue_of(client)
+            load.keep_submitting(AWAY_S / 4, "locked")
+        assert queue["state"] == "unavailable"
         finish(tmp_path, client, load, f"locked for {AWAY_S} s, /ready then: {queue}")
 
 
@@ -311,4 +313,5 @@ def test_postgresql_is_away(tmp_path: Path, away: Away) -> None:
         with away(database, Path(name)):
             load.keep_submitting(AWAY_S, "away")
             queue = _queue_of(client)
+        assert queue["state"] == "unavailable"
         finish(tmp_path, client, load, f"PostgreSQL {away.__name__} for {AWAY_S} s, /ready then: {queue}")
