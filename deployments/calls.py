@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
 
 from cluster.gate import Priority
-from cluster.jobs.errors import JobStoreError
+from cluster.jobs.errors import JobConflict, JobStoreError
 from cluster.jobs.job import Job, JobInput, JobState, NewJob, Submitted
 from deployments.errors import Accepted, HandedOver, JobCancelled, JobFailed, RunTimedOut
 from deployments.forms import Form
@@ -160,7 +160,12 @@ class Call:
         new = await self._new_job(work)
         work.form.keep_files(True)
         try:
-            submitted = await self.services.jobs.adopt(new, started_at, run)
+            try:
+                submitted = await self.services.jobs.adopt(new, started_at, run)
+            except JobConflict:
+                # The client used its refId before. A synchronous call takes it as a mere wish.
+                unnamed = replace(new, ref_id=uuid.uuid4().hex)
+                submitted = await self.services.jobs.adopt(unnamed, started_at, run)
         except JobStoreError as error:
             work.form.keep_files(False)
             return RunTimedOut(
@@ -173,7 +178,8 @@ class Call:
         answer = self.ticket(work.task, submitted)
         location = f"{self.base_url}/jobs/{submitted.id}"
         if self.preference.takes_job:
-            return Accepted("The work was queued.", answer, location)
+            applied = "respond-async" if self.preference.respond_async else f"wait={self._limit_s:g}"
+            return Accepted("The work was queued.", answer, location, applied)
         return HandedOver(
             f"The work did not end within {self._limit_s:g} s, the limit of a synchronous call. It goes on "
             f"as job {submitted.id}: its result will be at {answer['statusUrl']}",

@@ -141,10 +141,11 @@ class HandedOver(RunTimedOut):
 class Accepted(HandedOver):
     """The client rather took a job than waited (``Prefer``); no error, but the end of the call."""
 
-    def __init__(self, message: str, ticket: Mapping[str, Any], location: str) -> None:
-        """Keep what the client needs to find the job."""
+    def __init__(self, message: str, ticket: Mapping[str, Any], location: str, applied: str) -> None:
+        """Keep what the client needs to find the job, and which preference was heeded."""
         super().__init__(message, ticket, location)
-        self.headers = {"Location": location, "Preference-Applied": "respond-async"}
+        self.args = (message, ticket, location, applied)
+        self.headers = {"Location": location, "Preference-Applied": applied}
 
 
 class JobFailed(ApiError):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -13,9 +14,9 @@ from cluster.jobs.job import Broken, ClaimedJob, Outcome
 from cluster.jobs.keeper import JobKeeper
 from cluster.jobs.queue import JobQueue
 from cluster.metrics import JobMetrics
-from configs.schema import ServerConfig
+from configs.schema import JOBS_ID, ServerConfig
 from configs.settings import Settings
-from deployments.backends import HandleBackend
+from deployments.backends import RAY_ERRORS, HandleBackend
 from deployments.gateway import Gateway, routes_of
 from deployments.job_work import JobWork
 from deployments.log_lines import log_to_stdout
@@ -29,6 +30,8 @@ RUNNER_ENVIRONMENT = {
     # Half the work of a call by reference; but it refuses answers above 4 MB unless told otherwise.
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 1024 * 1024),
+    # How busy a replica was 10 s ago (the default) sends two long jobs to one of two replicas.
+    "RAY_SERVE_QUEUE_LENGTH_CACHE_TIMEOUT_S": "0.5",
 }
 """What Ray Serve reads in the runner's process alone."""
 AT_ONCE = 1_000
@@ -50,6 +53,7 @@ class JobRunner:
         gateway = Gateway(routes_of(config, lambda model: _backend(model, application)))
         self._work = JobWork(gateway, config.timeouts, name)
         self._asked_at = time.monotonic()
+        self._application = application
         self._metrics = JobMetrics()
         self._watch: asyncio.Task[None] | None = None
 
@@ -83,6 +87,12 @@ class JobRunner:
         # An actor's constructor runs outside its event loop.
         if self._watch is None:
             self._watch = asyncio.create_task(self._end_when_alone())
+            self._warm = asyncio.create_task(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        """Make any call: the first one of a process takes a second longer, and the first job should not."""
+        with suppress(*RAY_ERRORS):
+            await serve.get_deployment_handle(JOBS_ID, self._application).places.remote()
 
     async def _end_when_alone(self) -> None:
         # It is time itself that is waited for.

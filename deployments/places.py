@@ -82,14 +82,21 @@ class ReplicaPlaces:
     def ask_for(self, waiting: Mapping[str, int]) -> None:
         """Show Serve the jobs that wait in vain, by deployment."""
         for name, count in waiting.items():
-            missing = min(count, self.can_grow().get(name, 0)) - len(self._demands[name])
-            for _ in range(missing):
+            wanted = min(count, self.can_grow().get(name, 0))
+            demands = self._demands[name]
+            for task in list(demands)[wanted:]:
+                task.cancel()  # a replica that seems busy with them would get no jobs
+            for _ in range(wanted - len(demands)):
                 task = asyncio.create_task(self._demand(name))
-                self._demands[name].add(task)
-                task.add_done_callback(self._demands[name].discard)
+                demands.add(task)
+                task.add_done_callback(demands.discard)
 
     async def _demand(self, name: str) -> None:
+        response: Any = self._handles[name].demand.remote(DEMAND_S)
         try:
-            await self._handles[name].demand.remote(DEMAND_S)
+            await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
         except Exception as error:  # noqa: BLE001  # it is only a wish
             logger.debug("no demand for %s: %r", name, error)

@@ -78,7 +78,11 @@ class Upload:
                         area=Area.INPUT, owner=self._owner, extension=_extension(self._file_name)
                     )
                 )
-            self._writer.file.write(self._pending)
+            try:
+                self._writer.file.write(self._pending)
+            except OSError as error:
+                self._open.__exit__(type(error), error, error.__traceback__)  # the store knows what it means
+                raise
             self._pending = bytearray()
             return self._writer
 
