@@ -5,6 +5,7 @@ from `configs.settings`. Sizes are in bytes, times in seconds.
 """
 
 from collections import Counter
+from ipaddress import ip_network
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
@@ -173,6 +174,10 @@ class TimeoutsConfig(Config):
     shutdown_s: float = Field(default=120.0, gt=0)
     """How long a replica that must go may finish its runs."""
 
+    def job_limit_s(self, task: str) -> float:
+        """Give the time limit of one run of a task."""
+        return self.job_by_task_s.get(task, self.job_s)
+
 
 class JobsConfig(Config):
     """The queue."""
@@ -207,6 +212,13 @@ class OutsideConfig(Config):
 
     allow_networks: tuple[str, ...] = ()
     """Networks that are not the internet and may be contacted all the same, e.g. ``10.1.0.0/16``."""
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)  # its ValueError says what is wrong
+        return networks
 
 
 class ServerConfig(Config):

@@ -128,5 +128,5 @@ async def within(seconds: float, awaitable: Any, default: Any) -> Any:
     try:
         async with asyncio.timeout(seconds):
             return await awaitable
-    except (TimeoutError, BackPressureError, *_LOST):
+    except (TimeoutError, *RAY_ERRORS):
         return default

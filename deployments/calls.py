@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
 
+from cluster.artifacts.store import StoreFull
 from cluster.gate import Priority
 from cluster.jobs.errors import JobConflict, JobStoreError
 from cluster.jobs.job import Job, JobInput, JobState, NewJob, Submitted
@@ -108,16 +109,18 @@ class Call:
                 raise await self._as_job(work) from error
         return _counted(first, events, timer)
 
-    async def submit(self, works: Sequence[Work[Any]]) -> list[Submitted]:
-        """Queue the work, all of it or nothing."""
-        new = [await self._new_job(work) for work in works]
+    async def submit(
+        self, works: Sequence[Work[Any]], priority: Priority = Priority.NORMAL
+    ) -> list[Submitted]:
+        """Queue the work, all of it or nothing; with `priority` where the client does not wish another."""
+        new = [await self._new_job(work, priority) for work in works]
         for work in works:
             # Before and not after: whatever happens to this request meanwhile, an accepted job has its files.
             work.form.keep_files(True)
         try:
             submitted = await self.services.jobs.submit(new)
-        except Exception:
-            _keep_none(works)
+        except (JobConflict, StoreFull):
+            _keep_none(works)  # after any other error the jobs may be there all the same
             raise
         _keep_none([work for work, job in zip(works, submitted, strict=True) if not job.is_new])
         return submitted
@@ -130,20 +133,21 @@ class Call:
         if self._limit_s == 0:
             raise await self._as_job(work)
         started_at = time.time()
-        run = asyncio.ensure_future(work.route.backend.run(work.task, work.request, self.info))
+        info = replace(self.info, limit_s=self.services.config.timeouts.job_limit_s(work.task))
+        run = asyncio.ensure_future(work.route.backend.run(work.task, work.request, info))
         try:
             done, _ = await asyncio.wait({run}, timeout=self._limit_s)
             if done:
                 return run.result()
             raise await self._adopted(work, run, started_at)
-        except (asyncio.CancelledError, RunTimedOut, JobStoreError) as error:
+        except BaseException as error:
             if not isinstance(error, HandedOver):
                 await _stop(run)
             raise
 
     async def _job_result(self, work: Work[ResultT]) -> ResultT:
         """Do the work as a job, so that sending the same request again finds it."""
-        (submitted,) = await self.submit([work])
+        (submitted,) = await self.submit([work], Priority.HIGHEST)  # somebody waits
         job = await self.services.jobs.get(submitted.id, self.owner)
         job = await self.services.jobs.wait(job, self._limit_s)
         if not job.state.is_final:
@@ -198,7 +202,7 @@ class Call:
             "statusUrl": f"{self.base_url}/api/{operation}?jobId={submitted.id}",
         }
 
-    async def _new_job(self, work: Work[Any]) -> NewJob:
+    async def _new_job(self, work: Work[Any], priority: Priority = Priority.NORMAL) -> NewJob:
         wish, request = work.wish, work.request.model_dump_json()
         parts = [work.task, work.route.id, request, repr(replace(wish, ref_id=None, idempotency_key=None))]
         jobs = self.services.jobs
@@ -209,7 +213,7 @@ class Call:
             request=request,
             ref_id=wish.ref_id or uuid.uuid4().hex,
             fingerprint=await jobs.fingerprint(parts, work.inputs) if wish.is_repeatable else "",
-            priority=Priority.NORMAL if wish.priority is None else wish.priority,
+            priority=priority if wish.priority is None else wish.priority,
             tag=wish.tag,
             client_state=wish.client_state,
             reply_to=wish.reply_to,

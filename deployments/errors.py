@@ -15,6 +15,7 @@ ApiError
 ├── RunTimedOut              504
 │   └── HandedOver           504  the work goes on as a job
 │       └── Accepted         202  the client had asked for that
+├── RunTooLong               504
 ├── JobFailed                     the status that the fault itself would have had
 └── JobCancelled             409
 """
@@ -148,6 +149,10 @@ class Accepted(HandedOver):
         self.headers = {"Location": location, "Preference-Applied": applied}
 
 
+class RunTooLong(ApiError):
+    """A run took longer than a run of its task may."""
+
+
 class JobFailed(ApiError):
     """The job that a call waited for has failed."""
 
@@ -200,6 +205,7 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (JobNotFound, HTTPStatus.NOT_FOUND, "NotFound", {}),
     (JobConflict, HTTPStatus.CONFLICT, "Conflict", _NO_RETRY),
     (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", {"Retry-After": "5"}),
+    (RunTooLong, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", _NO_RETRY),
     (RunTimedOut, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", _NO_RETRY),
     (UnsupportedMedia, HTTPStatus.BAD_REQUEST, "UnsupportedMedia", {}),
     (InputTooLarge, HTTPStatus.BAD_REQUEST, "InputTooLarge", {}),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import ray
@@ -55,7 +56,11 @@ class JobRunner:
         self._asked_at = time.monotonic()
         self._application = application
         self._metrics = JobMetrics()
-        self._watch: asyncio.Task[None] | None = None
+        self._not_ready: set[int] = set()
+        self._warm: asyncio.Task[None] | None = None
+        me = ray.get_runtime_context().current_actor
+        # A thread, because it must also end a runner that nobody ever called.
+        Thread(target=self._end_when_alone, args=(me,), daemon=True).start()
 
     async def ping(self) -> int:
         """Hear that the JobServer is there; tell how many jobs run."""
@@ -63,10 +68,17 @@ class JobRunner:
         self._asked_at = time.monotonic()
         return self._keeper.running
 
-    async def run(self, job: ClaimedJob) -> None:
-        """Run a job to its end and write its outcome; cancelling the task stops the run."""
+    async def run(self, job: ClaimedJob) -> bool:
+        """Run a job to its end and write its outcome; cancelling the task stops the run.
+
+        Returns whether it was not the job that could not be done, but its model that can do nothing now.
+        """
         self._start()
-        await self._keeper.keep(job.id, job.fence, self._observed(job))
+        try:
+            await self._keeper.keep(job.id, job.fence, self._observed(job))
+            return job.id in self._not_ready
+        finally:
+            self._not_ready.discard(job.id)
 
     async def note_progress(self, job_id: int, fence: int, progress: float, step: str) -> None:
         """Hear from a replica how far a run is."""
@@ -75,6 +87,8 @@ class JobRunner:
     async def _observed(self, job: ClaimedJob) -> Outcome:
         started = time.perf_counter()
         outcome = await self._work.do(job)
+        if isinstance(outcome, Broken) and not outcome.counts:
+            self._not_ready.add(job.id)
         self._metrics.observe(
             task=job.task,
             model=job.model,
@@ -85,8 +99,7 @@ class JobRunner:
 
     def _start(self) -> None:
         # An actor's constructor runs outside its event loop.
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._end_when_alone())
+        if self._warm is None:
             self._warm = asyncio.create_task(self._warm_up())
 
     async def _warm_up(self) -> None:
@@ -94,11 +107,10 @@ class JobRunner:
         with suppress(*RAY_ERRORS):
             await serve.get_deployment_handle(JOBS_ID, self._application).places.remote()
 
-    async def _end_when_alone(self) -> None:
-        # It is time itself that is waited for.
-        while self._keeper.running or time.monotonic() - self._asked_at < ALONE_S:  # noqa: ASYNC110
-            await asyncio.sleep(1)
-        ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+    def _end_when_alone(self, me: Any) -> None:
+        while self._keeper.running or time.monotonic() - self._asked_at < ALONE_S:
+            time.sleep(1)
+        ray.kill(me, no_restart=True)
 
 
 def _backend(model: str, application: str) -> HandleBackend:

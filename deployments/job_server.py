@@ -3,12 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from typing import Any
 
-import ray
 from ray import serve
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.serve.handle import DeploymentHandle
 
 from cluster.address_guard import AddressGuard
@@ -28,9 +25,9 @@ from cluster.sweeper import Sweeper
 from cluster.webhook_sender import WebhookSender
 from configs.schema import ServerConfig
 from configs.settings import Settings
-from deployments.job_runner import start_runner
 from deployments.log_lines import log_to_stdout
 from deployments.places import ReplicaPlaces, scales_of
+from deployments.runners import Runners
 from deployments.runs import QueueState
 from deployments.webhooks import Webhooks
 
@@ -39,7 +36,7 @@ logger = logging.getLogger("ai_server.jobs")
 REFRESH_S = 1.0
 COUNTED_JOBS = 10_000
 """Of each model; the gauge of waiting jobs ends here, because counting costs."""
-PING_S = 5.0
+NO_RUNNER = "the process that waits for running jobs is being started"
 SWEEP_S = 600.0
 AGAIN_S = 2.0
 """Pause before a loop that failed begins again."""
@@ -60,10 +57,7 @@ class JobServer:
         self._queue = queue
         self._places = ReplicaPlaces(context.app_name, scales_of(config), deployments)
         self._dispatcher = Dispatcher(self._database, queue, self._places, self._launch)
-        self._runners = [
-            start_runner(f"jobs:{context.replica_id.unique_id}:{number}", context.app_name, config, settings)
-            for number in range(config.jobs.runners)
-        ]
+        self._dispatcher.paused_because = NO_RUNNER
         guard = AddressGuard(config.outside.allow_networks)
         self._webhooks = Webhooks(
             self._database,
@@ -75,6 +69,8 @@ class JobServer:
         self._loops: list[asyncio.Task[None]] = []
         self._is_open = False
         self._metrics = QueueMetrics()
+        # Last, because they would outlive a constructor that fails.
+        self._runners = Runners(context.replica_id.unique_id, context.app_name, config, settings)
 
     async def check_health(self) -> None:
         """Start the loops when Serve asks for the first time: a constructor has no event loop."""
@@ -99,42 +95,33 @@ class JobServer:
         """Tell how many jobs of each model may run at once."""
         return dict(self._places())
 
-    async def fault(self) -> str | None:
-        """Say why nothing is dispatched; None when all is well."""
-        return None if self._is_open else "The job store cannot be reached."
-
     async def _run(self) -> None:
         await _until_done(self._open)
         loops = (
             self._dispatcher.run,
             self._webhooks.run,
             _every(REFRESH_S, self._refresh),
-            _every(PING_S, self._ping),
             _every(SWEEP_S, self._sweep),
         )
         self._loops += [asyncio.create_task(_for_ever(loop)) for loop in loops]
 
     async def _open(self) -> None:
-        await self._database.run(upgrade, self._database)
+        await asyncio.to_thread(upgrade, self._database)  # may take as long as it takes
         self._is_open = True
 
-    async def _launch(self, job: ClaimedJob) -> None:
-        runner = self._runners[job.id % len(self._runners)]
-        ref = runner.run.remote(job)
+    async def _launch(self, job: ClaimedJob) -> bool:
         try:
-            await ref
-        except asyncio.CancelledError:
-            ray.cancel(ref)
-            logger.info("job %d was stopped", job.id)
+            return await self._runners.run(job)
+        except RunnerLost:
+            self._dispatcher.paused_because = NO_RUNNER  # until it answers again
             raise
-        except (ActorDiedError, ActorUnavailableError) as error:
-            raise RunnerLost("The process that ran this job died.") from error
-        except RayTaskError as error:
-            raise RunnerLost(f"The process that ran this job failed: {error.cause!r}") from error
 
     async def _refresh(self) -> None:
+        await self._runners.check()
         await self._places.refresh()
-        self._dispatcher.paused_because = await asyncio.to_thread(self._fullness)
+        fullness = await asyncio.to_thread(self._fullness)
+        self._dispatcher.paused_because = fullness if self._runners.are_up else NO_RUNNER
+        self._dispatcher.wake()
         counted = dict.fromkeys(self._places(), COUNTED_JOBS)
         waiting = await self._database.run(self._queue.waiting, counted)
         self._places.ask_for(waiting)
@@ -147,11 +134,6 @@ class JobServer:
         except StoreFull as error:
             return str(error)
         return None
-
-    async def _ping(self) -> None:
-        for runner in self._runners:
-            with suppress(ActorDiedError, ActorUnavailableError):  # Ray starts it again
-                await runner.ping.remote()
 
     async def _sweep(self) -> None:
         swept = await asyncio.to_thread(self._sweeper.sweep)

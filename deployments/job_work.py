@@ -21,10 +21,12 @@ from pipelines.tasks.base import TaskResult
 
 logger = logging.getLogger("ai_server.jobs")
 
-_HEALS = (ReplicaLost, Busy, ModelLoadError, Cancelled)
+_NOT_READY = (Busy, ModelLoadError, StoreFull)
+"""The server cannot do it now, whatever the job: it waits, and uses up no attempt."""
+NOT_READY_PAUSE_S = 10.0
+_HEALS = (ReplicaLost, Cancelled)
 """May go well another time, as it was. `Cancelled` comes here only if the replica had to go: a job that its
 owner cancelled has no outcome."""
-FULL_PAUSE_S = 30.0
 
 
 class JobWork:
@@ -44,26 +46,14 @@ class JobWork:
         if job.task not in WORKS:
             raise UnknownTask(job.task)
         route = self._gateway.by_id(job.model, job.task)
-        info = RunInfo(job.owner, Priority(job.priority), JobRun(job.id, job.fence, self._runner))
-        limit_s = self._timeouts.job_by_task_s.get(job.task, self._timeouts.job_s)
-        try:
-            async with asyncio.timeout(limit_s) as deadline:
-                result: TaskResult = await route.backend.run(
-                    job.task, request_of(job.task, job.request), info
-                )
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise JobTimedOut(f"The job did not end within {limit_s:g} s, its time limit.") from error
+        run = JobRun(job.id, job.fence, self._runner)
+        info = RunInfo(job.owner, Priority(job.priority), run, self._timeouts.job_limit_s(job.task))
+        result: TaskResult = await route.backend.run(job.task, request_of(job.task, job.request), info)
         return result
 
 
 class UnknownTask(Exception):
     """The job was stored by a version of this program that could do more."""
-
-
-class JobTimedOut(Exception):
-    """A run took longer than it may."""
 
 
 async def outcome_of(work: Awaitable[TaskResult], attempt: int) -> Outcome:
@@ -87,13 +77,11 @@ def _broken(error: Exception, attempt: int) -> Broken:
 
 
 def _verdict(error: Exception, attempt: int) -> Broken:
-    if isinstance(error, JobTimedOut):
-        return Broken("TimeoutException", str(error))
     if isinstance(error, UnknownTask):
         return Broken("NotSupportedException", f"This server cannot do {error} any more.")
     problem = problem_of(error)
-    if isinstance(error, StoreFull):
-        return Broken(problem.code, problem.message, FULL_PAUSE_S, counts=False)
+    if isinstance(error, _NOT_READY):
+        return Broken(problem.code, problem.message, NOT_READY_PAUSE_S, counts=False)
     if problem.code == "InternalServerError":
         logger.error("A job failed for an unforeseen reason", exc_info=error)
         return Broken(problem.code, "The server failed on this job; its log has the reason.")

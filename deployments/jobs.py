@@ -21,6 +21,8 @@ from deployments.job_watch import JobWatch
 from deployments.job_work import outcome_of
 from pipelines.tasks.base import TaskResult
 
+RESOLVE_LIMIT_S = 2.0
+
 
 class JobSignals(Protocol):
     """The way to the JobServer."""
@@ -69,18 +71,19 @@ class Jobs:
             StoreUnavailable: try again.
             StoreFull: the results would have no room.
         """
+        await asyncio.to_thread(self._artifacts.check_room)
         await asyncio.to_thread(self._make_safe, [each for job in new for each in job.inputs])
         submitted = await self._database.run(self._store.submit, new)
         self._signals.wake()
         return submitted
 
     def _make_safe(self, inputs: Sequence[JobInput]) -> None:
-        self._artifacts.check_room()
         for each in inputs:
             self._artifacts.persist(each.key)
 
     async def adopt(self, new: NewJob, started_at: float, work: Awaitable[TaskResult]) -> Submitted:
         """Make a run that is under way a job, and keep it until it ends."""
+        await asyncio.to_thread(self._make_safe, new.inputs)
         submitted = await self._database.run(self._store.adopt, new, started_at, self._lease_s)
         kept = asyncio.create_task(self._keeper.keep(submitted.id, 1, outcome_of(work, attempt=1)))
         self._adopted.add(kept)
@@ -164,11 +167,12 @@ class Jobs:
             BadRequest: it is none, or leads into a network that is not allowed.
         """
         try:
-            await self._guard.resolve(url)
+            async with asyncio.timeout(RESOLVE_LIMIT_S):
+                await self._guard.resolve(url)
         except ForbiddenAddress as error:
             raise BadRequest(f"'Reply To' {error}", "replyTo", "ForbiddenAddress") from error
-        except UnresolvableAddress:
-            return  # the name may be known by the time the job ends
+        except (UnresolvableAddress, TimeoutError):
+            return  # the name may be known by the time the job ends; it is checked again then
 
     async def fingerprint(self, parts: Sequence[str], inputs: Sequence[JobInput]) -> str:
         """Give what two requests share that ask for the same: of their files the content counts."""

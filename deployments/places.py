@@ -14,6 +14,8 @@ from deployments.model_states import running_replicas
 
 logger = logging.getLogger("ai_server.jobs")
 
+MAX_DEMANDS = 32
+"""At once; a deployment that shall grow further does so in steps. They take room from synchronous calls."""
 DEMAND_S = 5.0
 """One call that only asks for replicas lasts so long; it is repeated while there is a reason."""
 
@@ -82,7 +84,7 @@ class ReplicaPlaces:
     def ask_for(self, waiting: Mapping[str, int]) -> None:
         """Show Serve the jobs that wait in vain, by deployment."""
         for name, count in waiting.items():
-            wanted = min(count, self.can_grow().get(name, 0))
+            wanted = min(count, self.can_grow().get(name, 0), MAX_DEMANDS)
             demands = self._demands[name]
             for task in list(demands)[wanted:]:
                 task.cancel()  # a replica that seems busy with them would get no jobs

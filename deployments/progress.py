@@ -1,5 +1,6 @@
 """How a replica tells the runner of a job how far the run is."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import ray
 
 from deployments.runs import JobRun
+
+logger = logging.getLogger("ai_server.jobs")
 
 PAUSE_S = 0.5
 """Between two reports of one run; a run that is shorter sends none."""
@@ -35,3 +38,5 @@ class ProgressReporter:
             self._runner.note_progress.remote(self._job.id, self._job.fence, progress, message)
         except ValueError:
             self._sent_at = float("inf")  # the runner is gone, and so is everybody who would read this
+        except Exception as error:  # noqa: BLE001  # a run must not fail because nobody hears of it
+            logger.debug("progress of job %d could not be told: %r", self._job.id, error)

@@ -25,6 +25,8 @@ class RunInfo:
     priority: int = Priority.SYNCHRONOUS
     job: JobRun | None = None
     """None: somebody waits for the answer at the other end of the line."""
+    limit_s: float | None = None
+    """How long the run itself may take, once it has its permit; the wait for that does not count."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 from cluster.artifacts.store import ArtifactStore, StoreFull
 from cluster.gate import PriorityGate
 from configs.schema import ServerConfig
-from deployments.errors import Busy
+from deployments.errors import Busy, RunTooLong
 from deployments.progress import ProgressReporter
 from deployments.runs import Activity, RunInfo
 from deployments.workspace import RunWorkspace
@@ -17,7 +17,7 @@ from pipelines.errors import OutOfMemory, PipelineError
 from pipelines.tasks.base import RunLimits
 
 T = TypeVar("T")
-ReplicaError: TypeAlias = PipelineError | Busy | StoreFull
+ReplicaError: TypeAlias = PipelineError | Busy | RunTooLong | StoreFull
 """What a replica gives as a value."""
 
 
@@ -67,9 +67,14 @@ class TaskServer:
             return Busy()
         async with self._workspace(info) as workspace:
             try:
-                return await self._in_thread(workspace, lambda: work(workspace))
+                async with asyncio.timeout(info.limit_s) as limit:
+                    return await self._in_thread(workspace, lambda: work(workspace))
             except PipelineError as error:
                 return error
+            except TimeoutError:
+                if not limit.expired():
+                    raise  # the work's own
+                return RunTooLong(f"The run did not end within {info.limit_s:g} s, its time limit.")
             except MemoryError:
                 return OutOfMemory("The run needs more memory than there is. Send less at once.")
             except StoreFull as error:

@@ -122,7 +122,7 @@ class Database:
 def _engine(url: str) -> Engine:
     parsed = _with_driver(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": LOCK_LIMIT_S})
+        engine = create_engine(parsed, connect_args={"timeout": LOCK_LIMIT_S}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -130,6 +130,7 @@ def _engine(url: str) -> Engine:
         return create_engine(
             parsed,
             pool_size=THREADS,
+            hide_parameters=True,  # in errors: they are people's texts, and secrets
             pool_pre_ping=True,  # the connections of before a restart are dead
             connect_args={
                 "connect_timeout": CONNECT_LIMIT_S,

@@ -1,5 +1,6 @@
 """Which webhooks are owed, and what became of every attempt to deliver one."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
@@ -42,12 +43,17 @@ class Deliveries:
         self._database = database
         self._clock = clock
 
-    def take(self, limit: int) -> list[Job]:
-        """Give ended jobs whose webhook is due, and keep others from delivering them for a while."""
+    def take(self, limit: int, except_of: Collection[str] = ()) -> list[Job]:
+        """Give ended jobs whose webhook is due, and keep others from delivering them for a while.
+
+        Args:
+            limit: so many at most, those that are due longest.
+            except_of: owners whose jobs have to wait.
+        """
         now = self._clock()
         due = (
             select(jobs.c.id)
-            .where(WEBHOOK_OWED, jobs.c.webhook_due <= now)
+            .where(WEBHOOK_OWED, jobs.c.webhook_due <= now, jobs.c.owner.not_in(except_of))
             .order_by(jobs.c.webhook_due)
             .limit(limit)
         )

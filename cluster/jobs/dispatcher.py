@@ -19,6 +19,10 @@ TICK_S = 1.0
 """What nobody tells us of (a lease that ends, a job of another machine) is seen after at most this."""
 PAUSE_S = 0.005
 """Between two claims; what ends meanwhile is replaced by one claim together. An idle queue never waits."""
+HOLD_S = 5.0
+"""A model that is overrun, or could not be loaded, gets no job for so long."""
+GONE_AFTER_S = 600.0
+"""When a model that is not configured is taken for gone."""
 GRACE_S = 5.0
 """A living holder renews its lease within two beats of `cluster.jobs.keeper`."""
 SLOW_S = 2.0
@@ -47,7 +51,7 @@ class Dispatcher:
         database: Database,
         queue: JobQueue,
         places: Places,
-        launch: Callable[[ClaimedJob], Awaitable[None]],
+        launch: Callable[[ClaimedJob], Awaitable[bool | None]],
         *,
         clock: Clock = system_clock,
         tick_s: float = TICK_S,
@@ -58,7 +62,8 @@ class Dispatcher:
             database: under the queue.
             queue: whose jobs these are.
             places: asked before every claim.
-            launch: runs a job to its end and writes its outcome; raises `RunnerLost`.
+            launch: runs a job to its end and writes its outcome; raises `RunnerLost`. True says that its
+                model could do nothing now, so that the others' turn has not come either.
             clock: seconds since the epoch.
             tick_s: pause between looks at the database where nobody wakes us.
         """
@@ -71,6 +76,8 @@ class Dispatcher:
         self._woken = asyncio.Event()
         self._flying: dict[int, tuple[ClaimedJob, asyncio.Task[None]]] = {}
         self._others: Counter[str] = Counter()
+        self._gone: dict[str, float] = {}
+        self._held: dict[str, float] = {}
         self._reachable_since: float | None = None
         self.paused_because: str | None = None
         """Set from outside: while there is a reason, nothing is claimed."""
@@ -135,10 +142,21 @@ class Dispatcher:
             lost = await self._database.run(self._queue.reap, backoff_s(1))
             if lost:
                 logger.warning("%d jobs were taken back from runners that disappeared", lost)
-        await self._database.run(self._queue.refuse_all_but, self._places().keys())
+        await self._refuse_gone_models()
         ours = set(self._flying)  # as of before the look: what ends meanwhile takes nobody's place
         running = await self._database.run(self._queue.running)
         self._others = Counter(model for job_id, model in running.items() if job_id not in ours)
+
+    async def _refuse_gone_models(self) -> None:
+        """End the jobs of models that nobody has configured for a while; during a roll-out servers differ."""
+        now = self._clock()
+        waiting = await self._database.run(self._queue.waiting_models)
+        gone = set(waiting) - self._places().keys()
+        self._gone = {model: self._gone.get(model, now) for model in gone}
+        for model, since in self._gone.items():
+            if now - since >= GONE_AFTER_S:
+                refused = await self._database.run(self._queue.refuse, model)
+                logger.warning("%d jobs of the model %s failed: it is not configured", refused, model)
 
     async def _check_writable(self) -> None:
         """Write as the holders of jobs do: a full disk or somebody's lock lets everybody read."""
@@ -159,11 +177,17 @@ class Dispatcher:
 
     def _free(self) -> dict[str, int]:
         busy = self.running_by_model
-        return {model: max(0, places - busy[model]) for model, places in self._places().items()}
+        now = self._clock()
+        return {
+            model: max(0, places - busy[model])
+            for model, places in self._places().items()
+            if self._held.get(model, 0.0) <= now
+        }
 
     async def _follow(self, job: ClaimedJob) -> None:
         try:
-            await self._launch(job)
+            if await self._launch(job):
+                self._held[job.model] = self._clock() + HOLD_S
         except RunnerLost as error:
             await self._give_back(job, str(error))
         except Exception:

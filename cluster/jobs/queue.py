@@ -1,6 +1,6 @@
 """The workers' side of the job store: claim, give signs of life, finish, and take back what was lost."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select, update
@@ -25,8 +25,6 @@ from cluster.jobs.turns import Turns
 LOST_CODE = "WorkerLost"
 MAX_HISTORY = 20
 """Failed attempts that a job remembers."""
-GONE_AFTER_S = 60.0
-"""A model that nobody configures for so long does not come back: during a roll-out two servers differ."""
 
 
 def owed_webhook(now: float) -> ColumnElement[Any]:
@@ -259,26 +257,27 @@ class JobQueue:
                 ).scalar_one()
         return counts
 
-    def refuse_all_but(self, models: Collection[str]) -> int:
-        """Fail jobs that have waited for a while for a model that is not configured. Gives their number."""
-        now = self._clock()
+    def waiting_models(self) -> list[str]:
+        """Give the models that have waiting jobs, by a look-up for each."""
         with self._database.read() as connection:
-            gone = [model for model in _waiting_models(connection) if model not in models]
-        refused = 0
-        for model in gone:
-            with self._database.write() as connection:
-                refused += connection.execute(
-                    update(jobs)
-                    .where(WAITING, jobs.c.model == model, jobs.c.created_at < now - GONE_AFTER_S)
-                    .values(
-                        state=JobState.FAILED.value,
-                        error_code="NotFound",
-                        error_message=f"The model {model} is not configured any more.",
-                        finished_at=now,
-                        webhook_due=owed_webhook(now),
-                    )
-                ).rowcount
-        return refused
+            return list(_waiting_models(connection))
+
+    def refuse(self, model: str) -> int:
+        """Make dead letters of the jobs that wait for a model that is not configured. Gives their number."""
+        now = self._clock()
+        with self._database.write() as connection:
+            return connection.execute(
+                update(jobs)
+                .where(WAITING, jobs.c.model == model)
+                .values(
+                    state=JobState.FAILED.value,
+                    error_code="NotFound",
+                    error_message=f"The model {model} is not configured any more.",
+                    dead=True,
+                    finished_at=now,
+                    webhook_due=owed_webhook(now),
+                )
+            ).rowcount
 
 
 # Made once, because putting a statement together takes longer than executing it.

@@ -93,7 +93,7 @@ inputs = Table(
     "job_inputs",
     metadata,
     Column("key", String(255), primary_key=True),
-    Column("job_id", _Id, nullable=False, index=True),
+    Column("job_id", _Id, primary_key=True, index=True),
 )
 
 deliveries = Table(

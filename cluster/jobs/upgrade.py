@@ -31,6 +31,9 @@ def upgrade(database: Database) -> None:
             return
     with database.write() as connection:
         if connection.dialect.name == "postgresql":
+            # A change of a large table takes longer than any answer may.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         found = _revision(connection)
         if found is not None and found > REVISION:

@@ -92,4 +92,4 @@ def _needed_cpus(config: ConfigFile) -> int:
     models = sum(model.resources.num_cpus * model.autoscaling.max_replicas for model in config.args.models)
     transforms = config.args.transforms.resources.num_cpus * config.args.transforms.autoscaling.max_replicas
     ingress = config.args.ingress.num_cpus * config.args.ingress.num_replicas
-    return int(models + transforms + ingress) + 1
+    return int(models + transforms + ingress + config.args.jobs.num_cpus) + 1

@@ -1,4 +1,4 @@
-"""`ai-server jobs`, against a small HTTP server that answers in the shapes of `deployments.routers.job_views`."""
+"""`ai-server jobs`, against a small HTTP server that answers in the shapes of `job_views`."""
 
 import json
 import socket
@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from deployments.cli import jobs
 from deployments.cli.main import app
-from deployments.routers.job_views import AttemptView, DeliveryView, JobDetails, JobPage, JobView
 from deployments.routers.aiserver.responses import ArtifactItem, TextItem
+from deployments.routers.job_views import AttemptView, DeliveryView, JobDetails, JobPage, JobView
 
 SEEN = {
     "job_id": 7,

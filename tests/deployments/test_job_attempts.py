@@ -13,16 +13,16 @@ from tests.deployments.queue import LocalQueue, shown, submitted
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deployments.job_work.backoff_s", lambda _: 0.0)
-    monkeypatch.setattr("deployments.job_work.FULL_PAUSE_S", 0.0)
+    monkeypatch.setattr("deployments.job_work.NOT_READY_PAUSE_S", 0.0)
 
 
 @pytest.mark.parametrize(
     ("errors", "runs", "state", "attempts", "dead"),
     [
         ([], 1, "Completed", 1, False),
-        ([ReplicaLost("a"), Busy()], 3, "Completed", 3, False),
+        ([ReplicaLost("a"), Busy()], 3, "Completed", 2, False),
         ([ReplicaLost("a")] * 3, 3, "Failed", 3, True),
-        ([ModelLoadError("a")] * 9, 3, "Failed", 3, True),
+        ([ModelLoadError("a")] * 9, 10, "Completed", 1, False),
         ([OutOfMemory("a")], 2, "Completed", 2, False),
         ([OutOfMemory("a")] * 9, 2, "Failed", 2, False),
         ([StoreFull("a")] * 5, 6, "Completed", 1, False),

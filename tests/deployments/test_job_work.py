@@ -8,9 +8,9 @@ import pytest
 from cluster.artifacts.store import ArtifactNotFound, StoreFull
 from cluster.jobs.job import Broken, ClaimedJob, Completed
 from configs.schema import TimeoutsConfig
-from deployments.errors import Busy, ModelNotFound, ReplicaLost
+from deployments.errors import Busy, ModelNotFound, ReplicaLost, RunTooLong
 from deployments.gateway import Gateway, Route
-from deployments.job_work import FULL_PAUSE_S, JobWork, outcome_of
+from deployments.job_work import NOT_READY_PAUSE_S, JobWork, outcome_of
 from deployments.runs import JobRun, RunInfo
 from pipelines.errors import (
     Cancelled,
@@ -29,11 +29,16 @@ TASK = "text-to-speech"
 RESULT = TextToSpeechResult(audio="2026/11/24/0/a.wav", duration_s=1.0, sample_rate=16_000)
 HEAL = (
     ReplicaLost("The replica died."),
-    Busy(),
-    ModelLoadError("The weights are not there yet."),
     Cancelled("The replica was told to go."),
 )
+NOT_READY = (
+    (StoreFull("No room."), "InsufficientStorage"),
+    (Busy(), "TooManyRequests"),
+    (ModelLoadError("The weights are not there yet."), "ModelUnavailable"),
+    (ChecksumMismatch("The weights differ."), "ModelUnavailable"),
+)
 DO_NOT_HEAL = (
+    (RunTooLong("It took too long."), "TimeoutException"),
     (InvalidInput("'text' is empty.", "text"), "ArgumentException"),
     (UnsupportedMedia("No audio.", "audio"), "UnsupportedMedia"),
     (InputTooLarge("Too long.", "audio"), "InputTooLarge"),
@@ -97,7 +102,7 @@ async def test_the_stored_request_is_done_for_its_owner() -> None:
     assert TextToSpeechResult.model_validate_json(outcome.result) == RESULT
     assert outcome.duration_s >= 0
     assert backend.seen == [
-        (TASK, TextToSpeechRequest(text="hello"), RunInfo("3", 1, JobRun(7, 2, "runner-1")))
+        (TASK, TextToSpeechRequest(text="hello"), RunInfo("3", 1, JobRun(7, 2, "runner-1"), 1_200.0))
     ]
 
 
@@ -110,9 +115,6 @@ class TestWhatIsTriedAgain:
         assert 0 < first.retry_in_s < second.retry_in_s
         assert (first.message, first.counts) == (str(error), True)
 
-    async def test_the_operators_fault_too_for_he_may_mend_it(self) -> None:
-        assert (await broken(ChecksumMismatch("The weights differ."))).retry_in_s is not None
-
     async def test_too_little_memory_once(self) -> None:
         error = OutOfMemory("2 GB were missing.")
         assert (await broken(error, 1)).retry_in_s is not None
@@ -120,9 +122,12 @@ class TestWhatIsTriedAgain:
         assert (last.code, last.message, last.retry_in_s) == ("EngineError", "2 GB were missing.", None)
 
     @pytest.mark.parametrize("attempt", [1, 3])
-    async def test_a_full_disk_costs_no_attempt(self, attempt: int) -> None:
-        outcome = await broken(StoreFull("No room."), attempt)
-        assert outcome == Broken("InsufficientStorage", "No room.", FULL_PAUSE_S, counts=False)
+    @pytest.mark.parametrize(("error", "code"), NOT_READY, ids=lambda value: repr(value)[:40])
+    async def test_a_server_that_is_not_ready_costs_no_attempt(
+        self, error: Exception, code: str, attempt: int
+    ) -> None:
+        outcome = await broken(error, attempt)
+        assert outcome == Broken(code, str(error), NOT_READY_PAUSE_S, counts=False)
 
 
 class TestWhatIsNot:
@@ -162,18 +167,15 @@ class TestWhatIsNot:
 
 
 class TestTheTimeLimit:
-    async def test_it_ends_a_run(self) -> None:
-        outcome = await work_of(Answers(never=True), job_s=0.01).do(claimed())
-        assert outcome == Broken("TimeoutException", "The job did not end within 0.01 s, its time limit.")
+    async def test_it_goes_with_the_run(self) -> None:
+        backend = Answers()
+        await work_of(backend, job_s=7).do(claimed())
+        assert backend.seen[0][2].limit_s == 7
 
     async def test_a_task_may_have_its_own(self) -> None:
-        work = work_of(Answers(never=True), job_s=3_600, job_by_task_s={TASK: 0.01, "other": 3_600})
-        outcome = await work.do(claimed())
-        assert outcome == Broken("TimeoutException", "The job did not end within 0.01 s, its time limit.")
-
-    async def test_it_is_not_that_of_other_tasks(self) -> None:
-        work = work_of(Answers(), job_by_task_s={"speech-to-text": 1e-9})
-        assert isinstance(await work.do(claimed()), Completed)
+        backend = Answers()
+        await work_of(backend, job_s=7, job_by_task_s={TASK: 9, "other": 11}).do(claimed())
+        assert backend.seen[0][2].limit_s == 9
 
 
 class TestCancelling:

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.gate import Priority
 from configs.schema import LimitsConfig, ServerConfig, TimeoutsConfig
-from deployments.errors import Busy
+from deployments.errors import Busy, RunTooLong
 from deployments.runs import RunInfo
 from deployments.task_server import ReplicaStalled, TaskServer
 from deployments.workspace import RunWorkspace
@@ -157,3 +158,20 @@ async def test_a_workspace_that_was_cancelled_says_so(tmp_path: Path) -> None:
     workspace.cancel()
     with pytest.raises(Cancelled):
         workspace.check_cancelled()
+
+
+async def test_the_time_limit_ends_a_run_but_not_the_wait_for_its_turn(server: Server) -> None:
+    first, second = Blocker(), Blocker()
+    second.released.set()
+    running = asyncio.create_task(server.run(INFO, first))
+    await began(first)
+    waiting = asyncio.create_task(server.run(replace(INFO, limit_s=0.05), second))
+    ended = asyncio.create_task(server.run(replace(INFO, limit_s=0.05), Blocker()))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    first.released.set()
+    assert await running == "done"
+    assert await waiting == "done"
+    too_long = await ended
+    assert isinstance(too_long, RunTooLong)
+    assert str(too_long) == "The run did not end within 0.05 s, its time limit."

@@ -1,7 +1,10 @@
 """The results of a job in AI Server's words, for its status and its webhook."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
+
+from pydantic import ValidationError
 
 from cluster.artifacts.media_types import media_type_of
 from cluster.jobs.job import Job, JobState
@@ -13,6 +16,8 @@ from deployments.works import result_of
 from pipelines.tasks.base import MediaKey
 from pipelines.transforms import TRANSFORMS
 
+logger = logging.getLogger("ai_server.jobs")
+
 PROVIDER = "ai-server"
 
 
@@ -20,7 +25,16 @@ def outputs_of(job: Job, url_of: Callable[[MediaKey], str]) -> Answer | None:
     """Give what the synchronous operation would have answered; None while there is no result."""
     if job.state != JobState.COMPLETED or job.result is None:
         return None
-    served = Served(result_of(job.task, job.result), PROVIDER, job.duration_s or 0.0)
+    try:
+        return _outputs(job, job.result, url_of)
+    except (KeyError, ValidationError):
+        # Stored by another version of this program; it must not spoil the whole list.
+        logger.exception("the result of job %d cannot be read", job.id)
+        return None
+
+
+def _outputs(job: Job, result: str, url_of: Callable[[MediaKey], str]) -> Answer:
+    served = Served(result_of(job.task, result), PROVIDER, job.duration_s or 0.0)
     files = {
         each.field: UploadedFile(each.key, each.file_name, each.content_type, each.size_bytes)
         for each in job.inputs

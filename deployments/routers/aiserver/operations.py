@@ -37,7 +37,8 @@ async def _work(operation: AnyOperation, form: Form, call: Call, request: Reques
         task_request = operation.to_request(wire, files)
         route = call.services.gateway.resolve(operation.task, model)
     note_call(request, operation.task, route)
-    return Work(operation.task, task_request, route, form, wish)
+    # Under the operation's own names: clients spell them in any case.
+    return Work(operation.task, task_request, route, replace(form, files=files), wish)
 
 
 async def _wish(call: Call, form: Form) -> JobWish:

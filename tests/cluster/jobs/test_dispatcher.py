@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from cluster.jobs.dispatcher import GRACE_S, Dispatcher, RunnerLost
+from cluster.jobs.dispatcher import GONE_AFTER_S, GRACE_S, Dispatcher, RunnerLost
 from cluster.jobs.job import ClaimedJob, JobState
-from cluster.jobs.queue import GONE_AFTER_S, LOST_CODE
+from cluster.jobs.queue import LOST_CODE
 from cluster.jobs.retries import backoff_s
 from tests.cluster.jobs.builders import LEASE_S, MAX_ATTEMPTS, MODEL, Bench, completed, new_job
 from tests.cluster.jobs.flaky import database_of, until
@@ -318,8 +318,11 @@ async def test_a_job_that_could_not_be_given_back_is_taken_back_later(site: Site
 
 async def test_a_job_whose_model_is_not_configured_any_more_fails(site: Site) -> None:
     [gone] = submit(site, 1, model="gone")
-    site.bench.clock.advance(GONE_AFTER_S + 1)
     site.start()
+    [other] = submit(site, 1)
+    await site.until(lambda: site.runners.ids == [other])  # a look has been had
+    assert site.bench.get(gone).state == JobState.QUEUED  # a server that knows the model may be starting
+    site.bench.clock.advance(GONE_AFTER_S)
     await site.until(lambda: site.bench.get(gone).state == JobState.FAILED)
     assert site.bench.get(gone).error_code == "NotFound"
 

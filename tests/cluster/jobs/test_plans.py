@@ -71,7 +71,7 @@ def plans(bench: Bench, ask: Callable[[], object]) -> list[str]:
 QUESTIONS: dict[str, tuple[str, Callable[[Bench], object]]] = {
     "claim": ("jobs_waiting", lambda bench: bench.claim(7)),
     "waiting": ("jobs_waiting", lambda bench: bench.queue.waiting({MODEL: 20})),
-    "refuse_all_but": ("jobs_waiting", lambda bench: bench.queue.refuse_all_but([MODEL])),
+    "waiting_models": ("jobs_waiting", lambda bench: bench.queue.waiting_models()),
     "wake_delayed": ("jobs_delayed", lambda bench: bench.queue.wake_delayed()),
     "reap": ("jobs_running", lambda bench: bench.reap()),
     "running": ("jobs_running", lambda bench: bench.queue.running()),

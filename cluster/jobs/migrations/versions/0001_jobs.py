@@ -78,7 +78,7 @@ def _make_others() -> None:
     op.create_table(
         "job_inputs",
         sa.Column("key", sa.String(255), primary_key=True),
-        sa.Column("job_id", _ID, nullable=False),
+        sa.Column("job_id", _ID, primary_key=True),
     )
     op.create_index("ix_job_inputs_job_id", "job_inputs", ["job_id"])
     op.create_table(
