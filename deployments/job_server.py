@@ -85,6 +85,10 @@ class JobServer:
         """Stop the run of a job that was cancelled; runs of other JobServers see it by themselves."""
         self._dispatcher.stop_job(job_id)
 
+    async def drain(self) -> int:
+        """Give the jobs that run back to the queue, uncounted, because the whole server stops."""
+        return await self._dispatcher.give_back()
+
     async def state(self) -> QueueState:
         """Tell how the queue is."""
         dispatcher = self._dispatcher

@@ -170,7 +170,7 @@ class Jobs:
             async with asyncio.timeout(RESOLVE_LIMIT_S):
                 await self._guard.resolve(url)
         except ForbiddenAddress as error:
-            raise BadRequest(f"'Reply To' {error}", "replyTo", "ForbiddenAddress") from error
+            raise BadRequest(f"'Reply To' is not accepted: {error}", "replyTo", "ForbiddenAddress") from error
         except (UnresolvableAddress, TimeoutError):
             return  # the name may be known by the time the job ends; it is checked again then
 

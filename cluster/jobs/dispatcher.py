@@ -81,6 +81,7 @@ class Dispatcher:
         self._reachable_since: float | None = None
         self.paused_because: str | None = None
         """Set from outside: while there is a reason, nothing is claimed."""
+        self.is_stopping = False
         self.is_cut_off = False
         """Whether the job store could not be used when we last tried."""
 
@@ -104,6 +105,20 @@ class Dispatcher:
             return False
         self._flying[job_id][1].cancel()
         return True
+
+    async def give_back(self) -> int:
+        """Put the jobs that run back into the queue, because the server stops; that costs no attempt.
+
+        Gives their number. Nothing is claimed from then on.
+        """
+        self.is_stopping = True
+        flying = list(self._flying.values())
+        broken = Broken("ServerStopped", "The server was stopped.", 0.0, counts=False)
+        finished = [Finished(job.id, job.fence, broken) for job, _ in flying]
+        given_back = await self._database.run(self._queue.finish, finished)
+        for _, task in flying:
+            task.cancel()
+        return len(given_back)
 
     async def run(self) -> None:
         """Dispatch for ever; cancelling it leaves the runs to their runners."""
@@ -170,7 +185,7 @@ class Dispatcher:
         return self._reachable_since is not None and self._clock() - self._reachable_since >= GRACE_S
 
     async def _claim(self) -> None:
-        if self.paused_because is not None:
+        if self.is_stopping or self.paused_because is not None:
             return
         for job in await self._database.run(self._queue.claim, self._free()):
             self._flying[job.id] = (job, asyncio.create_task(self._follow(job)))

@@ -10,6 +10,8 @@ from cluster.jobs.schema import IN_LINE, WAITING, jobs, run_times
 
 MEMORY_RUNS = 20
 """The mean follows about the last so many runs."""
+TRUSTED_PROGRESS = 0.05
+"""Before that, a run's own progress says less of its length than the mean of earlier ones."""
 MAX_POSITION = 1_000
 """Counting stops here, so that looking at a job costs the same however many wait; it means "or more"."""
 
@@ -73,9 +75,10 @@ class Estimates:
 
     def _running_s(self, job: Job, mean_s: float | None) -> float | None:
         elapsed_s = self._clock() - (job.started_at or self._clock())
-        if job.progress > 0:
+        if job.progress >= TRUSTED_PROGRESS:
             return elapsed_s / job.progress * (1 - job.progress)
-        return None if mean_s is None else max(0.0, mean_s - elapsed_s)
+        # A run that takes longer than others did: nobody knows how much longer.
+        return None if mean_s is None or mean_s <= elapsed_s else mean_s - elapsed_s
 
 
 def _mean_s(connection: Connection, job: Job) -> float | None:

@@ -60,7 +60,7 @@ class JobStore:
         """
         now = self._clock()
         running = {
-            **values_of(job, now),
+            **values_of(job, started_at),
             "state": JobState.STARTED.value,
             "attempts": 1,
             "fence": 1,

@@ -40,7 +40,8 @@ def upgrade(database: Database) -> None:
             raise NewerSchema(f"The job store has version {found}; this program knows {REVISION}. Update it.")
         if found != REVISION:
             _run_migrations(connection)
-            logger.info("The job store was brought from version %s to %s.", found, REVISION)
+            was = "made" if found is None else f"brought from version {found} to {REVISION}"
+            logger.info("The job store was %s.", was)
 
 
 def _revision(connection: Connection) -> str | None:

@@ -6,19 +6,27 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
 
 from ray import serve
 from ray.serve.api import RunTarget
 from ray.serve.config import HTTPOptions, ProxyLocation
 from rich.console import Console
 
+from cluster.jobs.errors import StoreUnavailable
 from configs.load import ConfigFile
+from configs.schema import JOBS_ID
 from configs.settings import Settings
 from deployments.app import build
+from deployments.backends import RAY_ERRORS
 from deployments.cli.banner import Banner
 from deployments.cli.local_cluster import CORE_NAMES, LocalCluster, cluster_file, local_cluster
 from deployments.cli.startup import Startup
 from deployments.cli.supervisor import CLUSTER_LOST, POLL_S, Family, Link, is_alive
+
+logger = logging.getLogger("ai_server.jobs")
+
+DRAIN_LIMIT_S = 10.0
 
 
 def run(config: ConfigFile, console: Console, stop: threading.Event, link: Link) -> None:
@@ -42,10 +50,20 @@ def run(config: ConfigFile, console: Console, stop: threading.Event, link: Link)
             console.print(banner.text, highlight=False, markup=False, soft_wrap=True)
             link.say_ready()
             stop.wait()
+            _give_jobs_back(config.application.name)
         console.print("Stopping …")
         with _quiet():
             serve.shutdown()
     console.print("Stopped.")
+
+
+def _give_jobs_back(application: str) -> None:
+    """Let the jobs that run wait for the next start; without this they would have lost an attempt."""
+    try:
+        handle: Any = serve.get_deployment_handle(JOBS_ID, application)
+        handle.drain.remote().result(timeout_s=DRAIN_LIMIT_S)
+    except (TimeoutError, StoreUnavailable, *RAY_ERRORS) as error:
+        logger.debug("the jobs that run could not be given back: %r", error)
 
 
 @contextmanager

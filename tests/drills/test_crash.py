@@ -87,6 +87,24 @@ def test_every_job_survives_every_crash(tmp_path: Path) -> None:
     assert stop(server) == 0
 
 
+def test_an_orderly_stop_costs_no_attempt(tmp_path: Path) -> None:
+    config = write_configuration(tmp_path, [sleeper(tmp_path)], transforms={"enabled": False})
+    server = start(tmp_path, config)
+    with Patient(server) as client:
+        job_id = client.queue("8 seconds are interrupted")
+        client.wait_for("its start", lambda: client.job(job_id)["state"] == "Started")
+    assert stop(server) == 0
+    server = start(tmp_path, config, server.port)
+    with Patient(server) as client:
+        job = client.wait_until_ended(job_id)
+    assert stop(server) == 0
+    assert (job["state"], job["attempts"], job["history"][0]["errorCode"]) == (
+        "Completed",
+        1,
+        "ServerStopped",
+    )
+
+
 def wait_for_results(client: Patient, wanted: int) -> None:
     """Poll until so many jobs are completed."""
     client.wait_for(f"{wanted} results", lambda: count(client, "Completed") >= wanted)

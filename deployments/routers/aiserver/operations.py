@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from deployments.calls import Call, Work
 from deployments.dependencies import CallDep, KeyDep, ServicesDep
-from deployments.errors import BadRequest
+from deployments.errors import ApiError, BadRequest
 from deployments.fields import field_names, pascal_words
 from deployments.forms import Form, read_form, read_json
 from deployments.middleware.access_log import note_call
@@ -103,12 +103,19 @@ def _batch_endpoint(operation: AnyOperation) -> Endpoint:
     return endpoint
 
 
+async def _item(operation: AnyOperation, form: Form, call: Call, request: Request, place: int) -> Work[Any]:
+    """Prepare an item of a batch; an error says which one it is about."""
+    try:
+        return await _work(operation, form, call, request)
+    except ApiError as error:
+        error.message = f"Item {place} of the batch: {error.message}"
+        raise
+
+
 def _queue_batch_endpoint(operation: AnyOperation) -> Endpoint:
     async def endpoint(request: Request, call: CallDep) -> Response:
         forms = _batch(await read_json(request), MAX_QUEUED_BATCH)
-        works = [
-            await _work(operation, form, _in_batch(call, place), request) for place, form in enumerate(forms)
-        ]
+        works = [await _item(operation, form, _in_batch(call, n), request, n) for n, form in enumerate(forms)]
         return _json_list(await _enqueue(operation, works, call) if works else [])
 
     return endpoint

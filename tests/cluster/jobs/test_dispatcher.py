@@ -327,6 +327,19 @@ async def test_a_job_whose_model_is_not_configured_any_more_fails(site: Site) ->
     assert site.bench.get(gone).error_code == "NotFound"
 
 
+async def test_a_server_that_stops_gives_its_jobs_back_uncounted(site: Site) -> None:
+    site.places = {MODEL: 1}
+    first, second = submit(site, 2)
+    site.start()
+    await site.until(lambda: site.runners.ids == [first])
+    assert await site.dispatcher.give_back() == 1
+    await site.until(lambda: site.dispatcher.running == 0)
+    job = site.bench.get(first)
+    assert (job.state, job.attempts, job.history[0].error_code) == (JobState.QUEUED, 0, "ServerStopped")
+    site.dispatcher.wake()
+    assert site.bench.get(second).state == JobState.QUEUED
+
+
 async def test_a_run_is_stopped_and_its_place_is_free(site: Site) -> None:
     site.places = {MODEL: 1}
     first, second = submit(site, 2)

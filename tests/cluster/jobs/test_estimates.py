@@ -134,7 +134,7 @@ def test_a_run_without_progress_is_estimated_from_earlier_ones(bench: Bench) -> 
     bench.clock.advance(3.0)
     assert estimate(bench, claimed.id).seconds_left == 5.0
     bench.clock.advance(30.0)
-    assert estimate(bench, claimed.id).seconds_left == 0.0
+    assert estimate(bench, claimed.id).seconds_left is None  # nobody knows how much longer it takes
 
 
 def test_a_run_with_progress_is_estimated_from_itself(bench: Bench) -> None:
