@@ -36,7 +36,7 @@ NOOP = {
     "id": "noop",
     "tasks": [HEAR, SPEAK],
     "pipeline": "deployments.cli.bench.noop:NoopPipeline",
-    "resources": {"num_cpus": 0.1, "concurrency": 16},
+    "resources": {"num_cpus": 0.1, "concurrency": 48},
 }
 HELD = {**NOOP, "id": "held", "resources": {"num_gpus": 1000}, "autoscaling": {"min_replicas": 0}}
 """Its replica never finds a place, so its jobs are accepted and no more."""
