@@ -66,7 +66,7 @@ class Ingress:
                 database,
                 self._artifacts,
                 signals,
-                JobKeeper(database, _queue(database, config)),
+                JobKeeper(database, JobQueue.of(database, config.jobs)),
                 AddressGuard(config.outside.allow_networks),
                 config.jobs.lease_s,
             ),
@@ -143,7 +143,3 @@ def _form_of(request: TaskRequest[Any]) -> Form:
             file_name = value.rpartition("/")[2]
             files[name] = UploadedFile(value, file_name, "application/octet-stream", size_bytes=0)
     return Form(files=files)
-
-
-def _queue(database: Database, config: ServerConfig) -> JobQueue:
-    return JobQueue(database, max_attempts=config.jobs.max_attempts, lease_s=config.jobs.lease_s)

@@ -53,10 +53,9 @@ class JobServer:
         context = serve.get_replica_context()
         self._database = Database(settings.database_url)
         self._artifacts = local_store(settings, config)
-        queue = JobQueue(self._database, max_attempts=config.jobs.max_attempts, lease_s=config.jobs.lease_s)
-        self._queue = queue
+        self._queue = JobQueue.of(self._database, config.jobs)
         self._places = ReplicaPlaces(context.app_name, scales_of(config), deployments)
-        self._dispatcher = Dispatcher(self._database, queue, self._places, self._launch)
+        self._dispatcher = Dispatcher(self._database, self._queue, self._places, self._launch)
         self._dispatcher.paused_because = NO_RUNNER
         guard = AddressGuard(config.outside.allow_networks)
         self._webhooks = Webhooks(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Row, bindparam, case, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cluster.jobs.database import Database
@@ -21,14 +21,15 @@ from cluster.jobs.job import (
 )
 from cluster.jobs.schema import DELAYED, IN_LINE, RUNNING, WAITING, jobs
 from cluster.jobs.turns import Turns
+from configs.schema import JobsConfig
 
 LOST_CODE = "WorkerLost"
 MAX_HISTORY = 20
 """Failed attempts that a job remembers."""
 
 
-def owed_webhook(now: float) -> ColumnElement[Any]:
-    """Give the value of `webhook_due` for a job that has just ended."""
+def owed_webhook(now: float | BindParameter[Any]) -> ColumnElement[Any]:
+    """Give the value of `webhook_due` for a job that ends `now`."""
     return case((jobs.c.reply_to.is_not(None), now), else_=None)
 
 
@@ -48,6 +49,11 @@ class JobQueue:
         self._lease_s = lease_s
         self._clock = clock
         self._turns = Turns()
+
+    @classmethod
+    def of(cls, database: Database, config: JobsConfig) -> "JobQueue":
+        """Make the queue that the configuration describes."""
+        return cls(database, max_attempts=config.max_attempts, lease_s=config.lease_s)
 
     def claim(self, free: Mapping[str, int]) -> list[ClaimedJob]:
         """Take jobs for the free places of each model, in the order in which they should run."""
@@ -291,7 +297,7 @@ _COMPLETE = (
         finished_at=bindparam("now"),
         lease_until=None,
         progress=1.0,
-        webhook_due=case((jobs.c.reply_to.is_not(None), bindparam("now")), else_=None),
+        webhook_due=owed_webhook(bindparam("now")),
     )
     .returning(jobs.c.task, jobs.c.model)
 )

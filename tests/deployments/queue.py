@@ -18,7 +18,7 @@ from cluster.jobs.dispatcher import Dispatcher
 from cluster.jobs.job import ClaimedJob, Job
 from cluster.jobs.keeper import JobKeeper
 from cluster.jobs.queue import JobQueue
-from cluster.jobs.store import JobStore
+from cluster.jobs.store import JobStore, version_of
 from cluster.jobs.upgrade import upgrade
 from configs.schema import TimeoutsConfig
 from deployments.gateway import Gateway
@@ -55,6 +55,10 @@ class CountedWatch(JobWatch):
     def watched(self) -> set[int]:
         """Their ids."""
         return set(self._watchers)
+
+    def has_told(self, job: Job) -> bool:
+        """Whether those who watch the job, if anybody does, have heard that it is so."""
+        return self._versions.get(job.id, version_of(job)) == version_of(job)
 
 
 class LocalQueue:
@@ -119,13 +123,17 @@ class LocalQueue:
                 await self.database.run(lambda: None)  # a turn of the loop, and of a thread
 
     async def seen(self, job_id: int, is_so: Callable[[Job], bool]) -> Job:
-        """Wait until a job is seen in a state."""
+        """Wait until a job is seen in a state, by everybody who watches it."""
         job = await self.jobs.get(job_id, None)
         async with aclosing(self.jobs.changes(job)) as changes:
-            async for latest in changes:
-                if is_so(latest):
-                    return latest
-        raise AssertionError(job)
+            async for job in changes:
+                if is_so(job):
+                    break
+        assert is_so(job), job
+        async with asyncio.timeout(5):
+            while not self.watch.has_told(job):
+                await self.database.run(lambda: None)  # a turn of the loop, and of a thread
+        return job
 
     async def _launch(self, job: ClaimedJob) -> None:
         await self.keeper.keep(job.id, job.fence, self._work.do(job))

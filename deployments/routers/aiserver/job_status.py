@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from cluster.jobs.errors import JobNotFound
 from cluster.jobs.job import Job, JobState
 from deployments.calls import Call
 from deployments.dependencies import CallDep
@@ -54,8 +53,6 @@ async def _found(request: Request, call: Call) -> Job:
         return await call.services.jobs.find(which.ref_id, call.owner)
     if which.job_id is None:
         raise BadRequest("'Job Id' must not be empty. Send jobId or refId.", "jobId", "NotEmpty")
-    if not 0 < which.job_id < 2**63:
-        raise JobNotFound("Job not found")
     return await call.services.jobs.get(which.job_id, call.owner)
 
 
