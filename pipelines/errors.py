@@ -3,7 +3,8 @@
     PipelineError
     ├── InvalidInput          the caller: names the field and the fix
     │   ├── UnsupportedMedia  the caller: the file is not what the task takes, or is damaged
-    │   └── InputTooLarge     the caller: over a limit that the message names
+    │   ├── InputTooLarge     the caller: over a limit that the message names
+    │   └── ContentWithheld   the caller: the content check lets nobody see what came out
     ├── Cancelled             nobody: the run was asked to stop
     ├── ModelLoadError        the operator: the message names the remedy
     │   ├── SourceNotFound    the operator: no listed source has the weights
@@ -39,6 +40,10 @@ class UnsupportedMedia(InvalidInput):
 
 class InputTooLarge(InvalidInput):
     """The input is over a limit."""
+
+
+class ContentWithheld(InvalidInput):
+    """The content check withheld every picture."""
 
 
 class Cancelled(PipelineError):

@@ -26,6 +26,8 @@ class EngineSettings:
     concurrency: int = 1
     """Runs that may enter the pipeline at once."""
     device: Literal["cpu", "cuda"] = "cpu"
+    model_id: str = ""
+    """How the configuration calls the model."""
 
 
 def load_pipeline(

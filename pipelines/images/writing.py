@@ -1,10 +1,11 @@
-"""Encodes pictures. Of the metadata only the ICC profile is written: no EXIF, so no place and no owner."""
+"""Encodes pictures. Of a picture's own metadata only the ICC profile is kept: no place and no owner."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from pipelines.errors import InvalidInput
 from pipelines.images.animation import FrameSequence
@@ -30,6 +31,8 @@ class Encoding:
     """1 to 100; None is the format's default."""
     profile: bytes | None = None
     """The ICC profile of the pixels; None means sRGB or plain grey, and embeds nothing."""
+    parameters: str | None = None
+    """How a drawn picture was made; stands where the tools of the field look for it."""
 
     def check_size(self, size: Size, field: str) -> None:
         """Raise `InvalidInput` if a picture of this size does not fit into the format."""
@@ -49,7 +52,21 @@ class Encoding:
             options["quality"] = self.quality or traits.default_quality
         if self.profile:
             options["icc_profile"] = self.profile
+        if self.parameters:
+            options |= _metadata(self.format, self.parameters)
         return options | _OPTIONS.get(self.format, {})
+
+
+def _metadata(format_: PictureFormat, parameters: str) -> dict[str, Any]:
+    """A PNG's text "parameters", or the EXIF comment: AUTOMATIC1111's places, which others read too."""
+    if format_ is PictureFormat.PNG:
+        info = PngInfo()
+        info.add_text("parameters", parameters)
+        return {"pnginfo": info}
+    exif = Image.Exif()
+    comment = b"UNICODE\x00" + parameters.encode("utf-16-be")
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    return {"exif": exif.tobytes()}
 
 
 _OPTIONS: dict[PictureFormat, dict[str, Any]] = {

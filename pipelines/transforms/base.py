@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 from pydantic import Field
 
-from pipelines.errors import InvalidInput
+from pipelines import images
 from pipelines.images import (
     Encoding,
     Frame,
@@ -71,13 +71,7 @@ def encoding_for(picture: Picture, request: ImageRequest, rgb: bool = False) -> 
         InvalidInput: a quality for a format that has none.
     """
     format_ = request.output_format or _default_format(picture)
-    if request.quality and not format_.traits.default_quality:
-        raise InvalidInput(
-            f"{format_} is lossless: leave the quality out, or choose jpg, webp or avif.", "quality"
-        )
-    space = colour.colour_space(picture.mode)
-    kept = space in format_.traits.profiles and not (rgb and space == "GRAY")
-    return Encoding(format_, request.quality, picture.profile if kept else None)
+    return images.encoding_for(picture, format_, request.quality, rgb)
 
 
 def render(picture: Picture, edit: Edit, encoding: Encoding, workspace: Workspace) -> ImageResult:

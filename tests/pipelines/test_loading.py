@@ -40,7 +40,7 @@ def test_a_pipeline_gets_its_validated_options() -> None:
     [
         ("Hears", "speech-to-text", {"beams": 1}, "options: beams: Extra inputs are not permitted"),
         ("Hears", "text-to-speech", {}, "does not solve text-to-speech"),
-        ("Hears", "mind-reading", {}, "unknown task 'mind-reading'. Tasks: speech-to-text"),
+        ("Hears", "mind-reading", {}, "unknown task 'mind-reading'. Tasks: .*speech-to-text"),
         ("Absent", "speech-to-text", {}, "has no class Absent"),
         ("LacksOptions", "speech-to-text", {}, "has no 'Options'"),
         ("load", "speech-to-text", {}, "has no class load"),

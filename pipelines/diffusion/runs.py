@@ -1,0 +1,167 @@
+"""One call of a diffusers pipeline: its plan, its pictures, and what happens between its steps."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pipelines.diffusion.previews import CleanEstimate
+from pipelines.diffusion.thread import Drawing, Step
+from pipelines.errors import Cancelled, EngineError, OutOfMemory
+from pipelines.images import Size
+from pipelines.tasks.drawing import Preview
+
+Kind = Literal["text", "image", "mask"]
+Decode = Callable[[Tensor, Size], list[Image.Image]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the pictures of one batch have in common."""
+
+    kind: Kind
+    size: Size
+    steps: int
+    guidance: float
+    scheduler: str | None
+    denoise: float
+    loras: tuple[tuple[str, float], ...]
+    windows: int = 1
+    """Of the text encoder, that the prompts take; empty ones behind a prompt would change its picture."""
+
+    def parameters(self, drawing: Drawing, seed: int, model: str) -> str:
+        """Say how a picture was made, as the tools of the field write it."""
+        lines = [drawing.prompt]
+        if drawing.negative_prompt:
+            lines.append(f"Negative prompt: {drawing.negative_prompt}")
+        facts = {
+            "Steps": self.steps,
+            "Sampler": self.scheduler,
+            "CFG scale": f"{self.guidance:g}",
+            "Seed": seed,
+            "Size": f"{self.size[0]}x{self.size[1]}",
+            "Model": model,
+            "Denoising strength": None if self.kind == "text" else f"{self.denoise:g}",
+            "Loras": " ".join(f"{name}:{weight:g}" for name, weight in self.loras),
+        }
+        lines.append(
+            ", ".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, ""))
+        )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures that are computed at once: (drawing, seed) of each."""
+
+    plan: Plan
+    drawings: tuple[Drawing, ...]
+    """Of each picture."""
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, drawings: Sequence[Drawing], size: int) -> "list[Batch]":
+        """Cut the pictures of all drawings, in their order, into batches of at most `size`."""
+        plan = drawings[0].plan
+        assert isinstance(plan, Plan)
+        pictures = [(drawing, seed) for drawing in drawings for seed in drawing.seeds]
+        return [
+            cls(plan, *map(tuple, zip(*pictures[first : first + size], strict=True)))
+            for first in range(0, len(pictures), size)
+        ]
+
+    @property
+    def waited_for(self) -> list[Drawing]:
+        """The drawings that somebody waits for."""
+        return [each for each in dict.fromkeys(self.drawings) if not each.abandoned]
+
+    def draw(
+        self, pipe: Any, prompts: dict[str, Any], decode: Decode, place: tuple[int, int]
+    ) -> list[Image.Image]:
+        """Call diffusers.
+
+        Args:
+            pipe: the pipeline of the plan's kind, with a new scheduler.
+            prompts: its arguments for the prompts.
+            decode: turns latents into pictures.
+            place: number of this batch, and how many there are.
+
+        Raises:
+            Cancelled: nobody waits any more.
+        """
+        watch = _StepWatch(self, decode, place, pipe.scheduler)
+        images: list[Image.Image] = pipe(
+            **prompts,
+            **self._inputs(pipe),
+            guidance_scale=self.plan.guidance,
+            num_inference_steps=self.plan.steps,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in self.seeds],
+            callback_on_step_end=watch,
+        ).images
+        return images
+
+    def _inputs(self, pipe: Any) -> dict[str, Any]:
+        width, height = self.plan.size
+        inputs: dict[str, Any] = {}
+        if "width" in signature(type(pipe).__call__).parameters:  # SDXL's image to image takes its picture's
+            inputs |= {"width": width, "height": height}
+        if self.plan.kind != "text":
+            inputs |= {"image": [each.image for each in self.drawings], "strength": self.plan.denoise}
+        if self.plan.kind == "mask":
+            inputs["mask_image"] = [each.mask for each in self.drawings]
+        return inputs
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Turn what torch and diffusers raise inside the block into our errors.
+
+    Raises:
+        OutOfMemory: the GPU or the machine has too little.
+        EngineError: whatever else went wrong.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory("The model needs more memory for this than there is. Ask for less.") from error
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(f"The model failed: {error}") from error
+
+
+class _StepWatch:
+    """Looks at a run between its steps: tells of them, shows previews, stops what nobody wants."""
+
+    def __init__(self, batch: Batch, decode: Decode, place: tuple[int, int], scheduler: Any) -> None:
+        self._batch = batch
+        self._decode = decode
+        self._number, self._batches = place
+        self._estimate = CleanEstimate(scheduler)
+
+    def __call__(self, pipe: Any, step: int, timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+        waiting = self._batch.waited_for
+        if not waiting:
+            raise Cancelled("Nobody waits for this picture any more.")
+        steps = pipe.num_timesteps
+        for drawing in waiting:
+            drawing.events.put(Step(self._number * steps + step + 1, steps * self._batches))
+        for drawing in waiting:
+            if self._number == 0 and (number := _preview_due(step, steps, drawing.previews)) is not None:
+                self._show(drawing, number, step - steps)
+        return values
+
+    def _show(self, drawing: Drawing, number: int, step: int) -> None:
+        first = self._batch.drawings.index(drawing)
+        latents = self._estimate.latents(step)[first : first + 1]
+        drawing.events.put(Preview(self._decode(latents, self._batch.plan.size)[0], number))
+
+
+def _preview_due(step: int, steps: int, previews: int) -> int | None:
+    """Give the number of the preview that follows a step, if one does; they are evenly spread."""
+    wanted = {max(1, round(steps * (number + 1) / (previews + 1))) for number in range(previews)}
+    due = sorted(wanted - {steps})
+    return due.index(step + 1) if step + 1 in due else None

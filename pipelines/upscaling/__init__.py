@@ -1,0 +1,1 @@
+"""Enlarges pictures with Real-ESRGAN's networks, in plain torch."""
