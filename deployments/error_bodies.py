@@ -26,6 +26,7 @@ _OPENAI_CODES: dict[str, str] = {
     "NotEmpty": "missing_required_parameter",
     "TimeoutException": "timeout",
     "NotSupportedException": "task_not_served",
+    "ContentWithheld": "moderation_blocked",
 }
 
 

@@ -30,6 +30,7 @@ from cluster.artifacts.store import ArtifactNotFound, StoreFull
 from cluster.jobs.errors import JobConflict, JobNotFound, StoreUnavailable
 from pipelines.errors import (
     Cancelled,
+    ContentWithheld,
     EngineError,
     InputTooLarge,
     InvalidInput,
@@ -209,6 +210,7 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (RunTimedOut, HTTPStatus.GATEWAY_TIMEOUT, "TimeoutException", _NO_RETRY),
     (UnsupportedMedia, HTTPStatus.BAD_REQUEST, "UnsupportedMedia", {}),
     (InputTooLarge, HTTPStatus.BAD_REQUEST, "InputTooLarge", {}),
+    (ContentWithheld, HTTPStatus.BAD_REQUEST, "ContentWithheld", {}),
     (InvalidInput, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
     (ModelLoadError, HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", {}),
     (Cancelled, HTTPStatus.SERVICE_UNAVAILABLE, "OperationCanceledException", _RETRY),

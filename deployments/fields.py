@@ -33,6 +33,8 @@ _FAULTS: dict[str, tuple[str, str]] = {
     "bool_parsing": ("ArgumentException", "must be true or false."),
     "string_type": ("ArgumentException", "must be text."),
     "list_type": ("ArgumentException", "must be a list."),
+    "tuple_type": ("ArgumentException", "must be a list."),
+    "too_long": ("MaximumLength", "must have at most {max_length} items."),
 }
 _WITHOUT_ECHO = ("missing", "string_too_short", "string_too_long")
 

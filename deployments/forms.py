@@ -31,6 +31,13 @@ class Form:
     """Says whether the files shall outlive the request, because a job needs them."""
 
 
+def listed(value: Any) -> Any:
+    """Read a list as forms send it: the field several times, or one text with commas."""
+    if not isinstance(value, str):
+        return value
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
 @asynccontextmanager
 async def read_form(request: Request, services: Services, owner: str) -> AsyncIterator[Form]:
     """Read query string and body; the files stay in the artifact store until the block ends.

@@ -32,7 +32,13 @@ from deployments.preferences import JobWish
 from deployments.runs import RunInfo
 from deployments.works import TASK_OF, result_of
 from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult
+from pipelines.tasks.drawing import DrawResult
+from pipelines.tasks.image_to_image import ImageToImageRequest
+from pipelines.tasks.image_to_text import ImageToTextRequest, ImageToTextResult
+from pipelines.tasks.image_upscale import ImageUpscaleRequest, ImageUpscaleResult
+from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 from pipelines.tasks.speech_to_text import SpeechToTextRequest, SpeechToTextResult
+from pipelines.tasks.text_to_image import TextToImageRequest
 from pipelines.tasks.text_to_speech import TextToSpeechRequest, TextToSpeechResult
 from pipelines.transforms.base import ImageResult
 from pipelines.transforms.convert import ConvertImageRequest
@@ -74,6 +80,45 @@ class AiServer:
         """Transcribe an audio file. Options: the fields of `SpeechToTextRequest`."""
         with self.uploaded(audio) as (key,):
             return self.run(SpeechToTextRequest(audio=key, **options), model)
+
+    def text_to_image(self, prompt: str, *, model: str | None = None, **options: Any) -> DrawResult:
+        """Draw what a text says. Options: the fields of `TextToImageRequest`."""
+        return self.run(TextToImageRequest(prompt=prompt, **options), model)
+
+    def image_to_image(
+        self, image: bytes | Path, prompt: str, *, model: str | None = None, **options: Any
+    ) -> DrawResult:
+        """Redraw a picture. Options: the fields of `ImageToImageRequest`."""
+        with self.uploaded(image) as (key,):
+            return self.run(ImageToImageRequest(image=key, prompt=prompt, **options), model)
+
+    def image_with_mask(
+        self,
+        image: bytes | Path,
+        mask: bytes | Path,
+        prompt: str,
+        *,
+        model: str | None = None,
+        **options: Any,
+    ) -> DrawResult:
+        """Redraw a part of a picture. Options: the fields of `ImageWithMaskRequest`."""
+        with self.uploaded(image, mask) as (key, mask_key):
+            request = ImageWithMaskRequest(image=key, mask=mask_key, prompt=prompt, **options)
+            return self.run(request, model)
+
+    def image_upscale(
+        self, image: bytes | Path, *, model: str | None = None, **options: Any
+    ) -> ImageUpscaleResult:
+        """Enlarge a picture. Options: the fields of `ImageUpscaleRequest`."""
+        with self.uploaded(image) as (key,):
+            return self.run(ImageUpscaleRequest(image=key, **options), model)
+
+    def image_to_text(
+        self, image: bytes | Path, *, model: str | None = None, **options: Any
+    ) -> ImageToTextResult:
+        """Say what is on a picture. Options: the fields of `ImageToTextRequest`."""
+        with self.uploaded(image) as (key,):
+            return self.run(ImageToTextRequest(image=key, **options), model)
 
     def scale_image(self, image: bytes | Path, **options: Any) -> ImageResult:
         """Scale a picture. Options: the fields of `ScaleImageRequest`."""

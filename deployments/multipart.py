@@ -116,7 +116,8 @@ class MultipartReader:
         if self._part_count[kind] > limit:
             raise BadRequest(f"The form has more than {limit} {kind}. Send fewer.")
         if part.file_name and part.name in self._file_names:
-            raise BadRequest(f"The file '{part.name}' was sent more than once. Send it once.", part.name)
+            name = part.name.removesuffix("[]")  # some clients mark so what may come several times
+            raise BadRequest(f"The file '{name}' was sent more than once. Send it once.", name)
         if part.file_name:
             self._file_names.add(part.name)
 

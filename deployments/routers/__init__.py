@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from deployments.routers import artifacts, health, jobs
 from deployments.routers.aiserver import files, job_status, operations, voices
-from deployments.routers.openai import models, speech, transcriptions
+from deployments.routers.openai import images, models, speech, transcriptions
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -16,5 +16,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     transcriptions.router,
     speech.router,
+    images.router,
     models.router,
 )

@@ -58,6 +58,8 @@ class JobView(Answer):
     duration_ms: int | None = None
     """Of the run that gave the result."""
     results: tuple[ArtifactItem | TextItem, ...] | None = None
+    notes: tuple[str, ...] | None = None
+    """What was done otherwise than asked."""
     response_status: dict[str, Any] | None = None
 
 
@@ -127,6 +129,7 @@ def _fields(job: Job, base_url: str, estimate: Estimate | None) -> dict[str, Any
         "completed_date": _date(job.finished_at),
         "duration_ms": None if job.duration_s is None else round(job.duration_s * 1000),
         "results": outputs.results if outputs else None,
+        "notes": getattr(outputs, "notes", None),
         "response_status": fault_of(job),
     }
 

@@ -18,8 +18,18 @@ from deployments.gateway import Gateway, Route
 from deployments.runs import ModelState, ModelStatus
 from deployments.services import Services
 from pipelines.transforms import TRANSFORMS
-from tests.deployments.fakes import HeldBackend, LineReader, ListMetrics, LocalBackend, TonePipeline
+from tests.deployments.fakes import (
+    Doubler,
+    HeldBackend,
+    LineReader,
+    ListMetrics,
+    LocalBackend,
+    SeedPainter,
+    SizeReader,
+    TonePipeline,
+)
 from tests.deployments.queue import LocalQueue, open_queue
+from tests.deployments.receiver import Receiver, receiving
 
 KEY = "ak-0123456789abcdef0123456789abcdef"
 LIMITS = LimitsConfig(upload_bytes=2_000_000, json_bytes=40_000)
@@ -33,6 +43,11 @@ def artifacts(tmp_path: Path) -> LocalArtifactStore:
 @pytest.fixture
 def listener() -> LineReader:
     return LineReader()
+
+
+@pytest.fixture
+def painter() -> SeedPainter:
+    return SeedPainter()
 
 
 @pytest.fixture
@@ -51,8 +66,15 @@ def speaker(artifacts: LocalArtifactStore) -> HeldBackend:
 
 
 @pytest.fixture
-def gateway(artifacts: LocalArtifactStore, listener: LineReader, speaker: HeldBackend) -> Gateway:
+def gateway(
+    artifacts: LocalArtifactStore, listener: LineReader, speaker: HeldBackend, painter: SeedPainter
+) -> Gateway:
+    drawing = ("text-to-image", "image-to-image", "image-with-mask")
     routes = (
+        Route("painter", drawing, LocalBackend(artifacts, painter), aliases=("sdxl-lightning",)),
+        Route("second-painter", drawing[:1], LocalBackend(artifacts, SeedPainter())),
+        Route("doubler", ("image-upscale",), LocalBackend(artifacts, Doubler())),
+        Route("seer", ("image-to-text",), LocalBackend(artifacts, SizeReader())),
         Route("reader", ("speech-to-text",), LocalBackend(artifacts, listener), aliases=("whisper-1",)),
         Route("tone", ("text-to-speech",), speaker, aliases=("alloy",)),
         Route("second-tone", ("text-to-speech",), LocalBackend(artifacts, TonePipeline())),
@@ -134,6 +156,20 @@ async def other(app: FastAPI, queue: LocalQueue) -> AsyncIterator[httpx.AsyncCli
     _, key = KeyStore(queue.database).create("other")
     async with client_of(app, Authorization=f"Bearer {key}") as client:
         yield client
+
+
+@pytest.fixture
+def quick_webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let webhooks be looked for and repeated at once."""
+    monkeypatch.setattr("deployments.webhooks.LOOK_S", 0.01)
+    monkeypatch.setattr("cluster.webhook_sender.RETRY_DELAYS_S", (0.01, 0.01))
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Somebody who hears of jobs."""
+    async with receiving() as receiver:
+        yield receiver
 
 
 def stored_files(tmp_path: Path) -> list[str]:

@@ -5,15 +5,23 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from PIL import Image
 
 from cluster.artifacts.store import ArtifactStore
 from deployments.gateway import Backend
 from deployments.runs import RunInfo
 from deployments.workspace import RunWorkspace
-from pipelines.errors import InvalidInput, UnsupportedMedia
+from pipelines.errors import EngineError, InvalidInput, UnsupportedMedia
+from pipelines.images import Encoding, open_image, write_still
 from pipelines.tasks import TASKS
-from pipelines.tasks.base import RunLimits, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.base import MediaKey, RunLimits, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.drawing import DrawEvent, Drawings, Drawn, DrawRequest, Preview
+from pipelines.tasks.image_to_image import ImageToImageRequest
+from pipelines.tasks.image_to_text import ImageToTextRequest, ImageToTextResult, Label
+from pipelines.tasks.image_upscale import ImageUpscaleRequest, ImageUpscaleResult
+from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 from pipelines.tasks.speech_to_text import Segment, SpeechToTextRequest, SpeechToTextSummary
+from pipelines.tasks.text_to_image import TextToImageRequest
 from pipelines.tasks.text_to_speech import SpokenAudio, TextToSpeechRequest
 from pipelines.transforms import TRANSFORMS
 
@@ -49,6 +57,85 @@ class LineReader:
             start_s = number * 1.5
             yield Segment(id=number, start_s=start_s, end_s=start_s + 1.5, text=f" {line}")
         yield SpeechToTextSummary(language=request.language or "en", duration_s=1.5 * len(lines))
+
+
+class SeedPainter:
+    """Fills each picture with grey, as bright as its seed (7 where there is none).
+
+    Four words of the prompt make trouble: ``shocking`` pictures are withheld, of ``surprising`` ones only
+    the last; ``fragile`` ones break after the first preview; ``impossible`` ones are refused. It knows no
+    schedulers, and says so.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.files: list[bytes] = []
+        """What the requests named: picture, mask."""
+
+    def text_to_image(self, request: TextToImageRequest, workspace: Workspace) -> Iterator[DrawEvent]:
+        """Paint in the given size, else 64 x 64."""
+        return self._paint(request, (request.width or 64, request.height or 64))
+
+    def image_to_image(self, request: ImageToImageRequest, workspace: Workspace) -> Iterator[DrawEvent]:
+        """Paint in the size of the picture."""
+        return self._paint(request, self._size(request.image, workspace))
+
+    def image_with_mask(self, request: ImageWithMaskRequest, workspace: Workspace) -> Iterator[DrawEvent]:
+        """Paint in the size of the picture, over all of it."""
+        size = self._size(request.image, workspace)
+        self._size(request.mask, workspace)
+        return self._paint(request, size)
+
+    def _size(self, key: MediaKey, workspace: Workspace) -> tuple[int, int]:
+        self.files.append(workspace.input(key).read_bytes())
+        with open_image(workspace.input(key), "image", workspace.limits.image_pixels) as picture:
+            return picture.size
+
+    def _paint(self, request: DrawRequest, size: tuple[int, int]) -> Iterator[DrawEvent]:
+        self.requests.append(request)
+        if "impossible" in request.prompt:
+            raise InvalidInput("This cannot be drawn. Ask for something else.", "prompt")
+        seed = 7 if request.seed is None else request.seed
+        for number in range(request.previews):
+            yield Preview(Image.new("RGB", (8, 8), "black"), number)
+            if "fragile" in request.prompt:
+                raise EngineError("the engine gave up")
+        last = request.batch_size - 1
+        withheld = [
+            "shocking" in request.prompt or ("surprising" in request.prompt and number == last)
+            for number in range(request.batch_size)
+        ]
+        pictures = (
+            Drawn(Image.new("RGB", size, (seed + number,) * 3), seed + number, withheld="Too much." * hidden)
+            for number, hidden in enumerate(withheld)
+        )
+        notes = (f"There is no scheduler {request.scheduler}.",) if request.scheduler else ()
+        yield Drawings(tuple(pictures), notes)
+
+
+class Doubler:
+    """Enlarges by repeating pixels."""
+
+    def image_upscale(self, request: ImageUpscaleRequest, workspace: Workspace) -> ImageUpscaleResult:
+        """Enlarge."""
+        with open_image(workspace.input(request.image), "image", workspace.limits.image_pixels) as picture:
+            image = picture.frame().image
+        width, height = (side * request.scale for side in picture.size)
+        encoding = Encoding(request.output_format, request.quality)
+        with workspace.output(encoding.format.extension) as output:
+            write_still(image.resize((width, height), Image.Resampling.NEAREST), output.file, encoding)
+        return ImageUpscaleResult(image=output.key, width=width, height=height, format=encoding.format)
+
+
+class SizeReader:
+    """Tells a picture's size; asked with a prompt, it finds that prompt in it."""
+
+    def image_to_text(self, request: ImageToTextRequest, workspace: Workspace) -> ImageToTextResult:
+        """Look at the picture's header."""
+        with open_image(workspace.input(request.image), "image", workspace.limits.image_pixels) as picture:
+            width, height = picture.size
+        labels = (Label(text=request.prompt, score=0.5), Label(text="ü")) if request.prompt else ()
+        return ImageToTextResult(text=f"A picture of {width} x {height}.", labels=labels)
 
 
 class LocalBackend:

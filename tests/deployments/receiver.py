@@ -1,4 +1,4 @@
-"""Somebody's web server that hears of jobs."""
+"""Somebody's web server that hears of jobs, and what delivers to it."""
 
 import asyncio
 import json
@@ -8,6 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from standardwebhooks import Webhook
+
+from cluster.address_guard import AddressGuard
+from cluster.jobs.deliveries import Deliveries
+from cluster.key_store import KeyStore
+from cluster.webhook_sender import WebhookSender
+from deployments.webhooks import Webhooks
+from tests.deployments.queue import LocalQueue
+
+LOOPBACK = ("127.0.0.0/8",)
 
 
 @dataclass(frozen=True)
@@ -62,3 +71,19 @@ async def receiving(*answers: str) -> AsyncIterator[Receiver]:
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?id=7"
     async with server:
         yield receiver
+
+
+@asynccontextmanager
+async def delivering(queue: LocalQueue, allow: tuple[str, ...] = LOOPBACK) -> AsyncIterator[None]:
+    """Run jobs and deliver their webhooks for the block."""
+    database = queue.database
+    sender = WebhookSender(AddressGuard(allow), timeout_s=5)
+    webhooks = Webhooks(database, Deliveries(database), KeyStore(database), sender)
+    async with queue.dispatching():
+        running = asyncio.create_task(webhooks.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, *webhooks._under_way, return_exceptions=True)
+            await sender.aclose()

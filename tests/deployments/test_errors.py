@@ -15,6 +15,7 @@ from deployments.errors import BadRequest, ModelNotFound, problem_of
 from deployments.fields import field_names, folded, pascal_case, pascal_words
 from pipelines.errors import (
     Cancelled,
+    ContentWithheld,
     EngineError,
     InputTooLarge,
     InvalidInput,
@@ -36,6 +37,7 @@ RAISED: list[tuple[Exception, int, str, str | None, str]] = [
     (InvalidInput("m", "field"), 400, "ArgumentException", "invalid_request_error", "invalid_value"),
     (UnsupportedMedia("m", "field"), 400, "UnsupportedMedia", "invalid_request_error", "unsupported_media"),
     (InputTooLarge("m", "field"), 400, "InputTooLarge", "invalid_request_error", "input_too_large"),
+    (ContentWithheld("m", "prompt"), 400, "ContentWithheld", "invalid_request_error", "moderation_blocked"),
     (errors.Unauthorized("m"), 401, "Unauthorized", "invalid_request_error", "invalid_api_key"),
     (errors.Forbidden("m"), 403, "Forbidden", "permission_error", "forbidden"),
     (errors.NotFound("m"), 404, "NotFound", "invalid_request_error", "not_found"),

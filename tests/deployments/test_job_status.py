@@ -57,6 +57,20 @@ class TestOfACompletedJob:
         assert body["textOutputs"] == body["results"]
         assert "outputs" not in body
 
+    @pytest.mark.parametrize("name", ALL)
+    async def test_all_pictures_of_a_batch_and_what_is_to_be_said_of_them(
+        self, client: httpx.AsyncClient, queue: LocalQueue, name: str
+    ) -> None:
+        fields = {"positivePrompt": "A lighthouse", "batchSize": 2, "seed": 5, "scheduler": "euler"}
+        await client.post("/api/QueueTextToImage", json=fields)
+        await run(queue, 1)
+        body = (await client.get(f"/api/{name}?jobId=1")).json()
+        assert [(item["seed"], item["width"]) for item in body["results"]] == [(5, 64), (6, 64)]
+        assert body["outputs"] == body["results"]
+        assert body["notes"] == ["There is no scheduler euler."]
+        shown = (await client.get("/jobs/1")).json()
+        assert (shown["results"], shown["notes"]) == (body["results"], body["notes"])
+
     async def test_the_status_does_not_stay_at_the_last_step_of_the_run(
         self, client: httpx.AsyncClient, queue: LocalQueue, speaker: HeldBackend
     ) -> None:

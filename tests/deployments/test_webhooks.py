@@ -1,49 +1,19 @@
-"""What `replyTo` hears of a job's end, from a real sender by a real receiver."""
+"""How `replyTo` hears of a job's end, from a real sender by a real receiver."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from cluster.address_guard import AddressGuard
 from cluster.jobs.deliveries import Deliveries
 from cluster.jobs.errors import StoreUnavailable
-from cluster.key_store import KeyStore
-from cluster.webhook_sender import WebhookSender
-from deployments.webhooks import Webhooks
 from tests.deployments.conftest import refusal
 from tests.deployments.queue import LocalQueue, shown, submitted
-from tests.deployments.receiver import Receiver, receiving
-from tests.deployments.stored import picture
+from tests.deployments.receiver import Receiver, delivering, receiving
 
-LOOPBACK = ("127.0.0.0/8",)
-PICTURE = {"image": ("cat.png", picture(32, 32), "image/png")}
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.webhooks.LOOK_S", 0.01)
-    monkeypatch.setattr("cluster.webhook_sender.RETRY_DELAYS_S", (0.01, 0.01))
-
-
-@asynccontextmanager
-async def delivering(queue: LocalQueue, allow: tuple[str, ...] = LOOPBACK) -> AsyncIterator[None]:
-    """Run jobs and deliver their webhooks for the block."""
-    database = queue.database
-    sender = WebhookSender(AddressGuard(allow), timeout_s=5)
-    webhooks = Webhooks(database, Deliveries(database), KeyStore(database), sender)
-    async with queue.dispatching():
-        running = asyncio.create_task(webhooks.run())
-        try:
-            yield
-        finally:
-            running.cancel()
-            await asyncio.gather(running, *webhooks._under_way, return_exceptions=True)
-            await sender.aclose()
+pytestmark = pytest.mark.usefixtures("quick_webhooks")
 
 
 async def logged(client: httpx.AsyncClient, job_id: int, count: int) -> dict[str, Any]:
@@ -53,90 +23,6 @@ async def logged(client: httpx.AsyncClient, job_id: int, count: int) -> dict[str
             job = await shown(client, job_id)
             if len(job["deliveries"]) >= count:
                 return await shown(client, job_id)  # the job was read before its log
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
-
-
-class TestBodies:
-    async def test_of_a_generation(
-        self, client: httpx.AsyncClient, queue: LocalQueue, receiver: Receiver
-    ) -> None:
-        await submitted(client, refId="mine", state='{"any": "thing ü"}', replyTo=receiver.url)
-        async with delivering(queue):
-            heard = await receiver.next()
-        assert heard.path == "/hook?id=7"
-        (output,) = heard.body["outputs"]
-        assert heard.body == {
-            "state": '{"any": "thing ü"}',
-            "refId": "mine",
-            "jobId": 1,
-            "jobState": "Completed",
-            "outputs": [{"fileName": output["fileName"], "url": output["url"]}],
-        }
-        assert output["url"].startswith("/artifacts/2")
-        assert output["url"].endswith(output["fileName"])
-        assert (await client.get(output["url"])).content.startswith(b"RIFF")
-
-    async def test_of_a_text(self, client: httpx.AsyncClient, queue: LocalQueue, receiver: Receiver) -> None:
-        headers = {"ReplyTo": receiver.url}
-        await client.post("/api/QueueSpeechToText", files={"audio": ("a.wav", b"hello")}, headers=headers)
-        async with delivering(queue):
-            body = (await receiver.next()).body
-        assert len(body.pop("refId")) == 32
-        assert body == {
-            "jobId": 1,
-            "jobState": "Completed",
-            "textOutputs": [{"text": "hello"}, {"text": '[{"text": "hello", "start": 0, "end": 2}]'}],
-        }
-
-    async def test_of_a_transform(
-        self, client: httpx.AsyncClient, queue: LocalQueue, receiver: Receiver
-    ) -> None:
-        fields = {"outputFormat": "webp", "replyTo": receiver.url, "state": "s"}
-        await client.post("/api/QueueConvertImage", data=fields, files=PICTURE)
-        async with delivering(queue):
-            body = (await receiver.next()).body
-        (output,) = body["outputs"]
-        assert (body["state"], output["fileName"], output["outputFormat"]) == ("s", "cat.webp", "Image")
-        assert output["url"].endswith(".webp")
-
-    async def test_of_a_failure(
-        self, client: httpx.AsyncClient, queue: LocalQueue, receiver: Receiver
-    ) -> None:
-        await submitted(client, "unspeakable", refId="mine", state="s", replyTo=receiver.url)
-        async with delivering(queue):
-            body = (await receiver.next()).body
-        assert body == {
-            "state": "s",
-            "refId": "mine",
-            "jobId": 1,
-            "jobState": "Failed",
-            "responseStatus": {
-                "errorCode": "ArgumentException",
-                "message": "Job failed: 'unspeakable' cannot be spoken. Leave it out.",
-            },
-        }
-
-    async def test_of_a_cancellation(
-        self, client: httpx.AsyncClient, queue: LocalQueue, receiver: Receiver
-    ) -> None:
-        await submitted(client, refId="mine", replyTo=receiver.url)
-        await client.delete("/jobs/1")
-        async with delivering(queue):
-            body = (await receiver.next()).body
-        assert body == {
-            "refId": "mine",
-            "jobId": 1,
-            "jobState": "Cancelled",
-            "responseStatus": {
-                "errorCode": "OperationCanceledException",
-                "message": "Job was cancelled",
-            },
-        }
 
 
 class TestSignature:

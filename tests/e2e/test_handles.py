@@ -30,6 +30,14 @@ scaled = server.scale_image(picture.getvalue(), width=32)
 cropped = server.crop_image(picture.getvalue(), x=1, y=2, width=10, height=20)
 marked = server.watermark_image(picture.getvalue(), picture.getvalue(), watermark_scale=0.2)
 converted = server.convert_image(picture.getvalue(), output_format="webp")
+drawn = server.text_to_image("a red apple", width=128, height=128, batch_size=2, seed=5)
+apple = server.read(drawn.images[0].image)
+redrawn = server.image_to_image(apple, "a banana", denoise=0.6)
+mask = io.BytesIO()
+Image.new("RGB", (128, 128), "red").save(mask, "PNG")
+repainted = server.image_with_mask(apple, mask.getvalue(), "a banana")
+larger = server.image_upscale(apple, scale=3)
+described = server.image_to_text(apple)
 refused = []
 for call in (
     lambda: server.text_to_speech("hello", voice="nobody"),
@@ -47,6 +55,10 @@ print(json.dumps({
     "cropped": [cropped.width, cropped.height],
     "marked": [marked.width, marked.height],
     "converted": server.read(converted.image)[8:12].decode(),
+    "seeds": [image.seed for image in drawn.images],
+    "redrawn": [redrawn.images[0].width, repainted.images[0].height],
+    "larger": [larger.width, larger.height],
+    "described": described.text,
     "refused": refused,
 }))
 """
@@ -66,4 +78,8 @@ def test_a_separate_driver_gets_the_same_records(server: Server, tmp_path: Path)
     assert answer["cropped"] == [10, 20]
     assert answer["marked"] == [64, 48]
     assert answer["converted"] == "WEBP"
+    assert answer["seeds"] == [5, 6]
+    assert answer["redrawn"] == [128, 128]
+    assert answer["larger"] == [384, 384]
+    assert answer["described"]
     assert answer["refused"] == ["ModelNotFound", "UnsupportedMedia"]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 
 from cluster.artifacts.store import ArtifactStore
 from deployments.dependencies import KeyDep, ServicesDep
-from deployments.forms import FORM_TYPE, JSON_TYPE, read_form
+from deployments.forms import FORM_TYPE, JSON_TYPE, listed, read_form
 from deployments.routers.aiserver.responses import Answer
 from deployments.routers.aiserver.wire import Wire, bind
 from deployments.routers.artifacts import is_owned, stored_key
@@ -28,15 +28,10 @@ _BODY = {
 }
 
 
-def _listed(value: Any) -> Any:
-    """Read a list from a form, where it is one text with commas."""
-    return value.split(",") if isinstance(value, str) else value
-
-
 class DeleteFiles(Wire):
     """Which files."""
 
-    paths: Annotated[tuple[str, ...], BeforeValidator(_listed)]
+    paths: Annotated[tuple[str, ...], BeforeValidator(listed)]
 
 
 class DeleteFilesResponse(Answer):

@@ -68,7 +68,7 @@ def status_of(job: Job, url_of: Callable[[MediaKey], str]) -> StatusResponse:
 def webhook_body(job: Job) -> dict[str, Any]:
     """Give what `replyTo` hears of an ended job; URLs are relative, as AI Server's are."""
     outputs = outputs_of(job, lambda key: f"/artifacts/{key}")
-    shown = outputs.model_dump(mode="json", by_alias=True) if outputs else {}
+    shown = outputs.model_dump(mode="json", by_alias=True, exclude_none=True) if outputs else {}
     body = {
         "state": job.client_state,
         "refId": job.ref_id,
@@ -76,14 +76,15 @@ def webhook_body(job: Job) -> dict[str, Any]:
         "jobState": job.state.value,
         "outputs": [_file(item, job.task) for item in shown["outputs"]] if "outputs" in shown else None,
         "textOutputs": shown.get("textOutputs"),
+        "notes": shown.get("notes"),
         "responseStatus": fault_of(job),
     }
     return {name: value for name, value in body.items() if value is not None}
 
 
 def _file(item: dict[str, Any], task: str) -> dict[str, Any]:
-    named = {"fileName": item["fileName"], "url": item["url"]}
+    told = {name: value for name, value in item.items() if name != "provider"}
     if task not in TRANSFORMS:
-        return named
+        return told
     family = media_type_of(item["url"].rpartition(".")[2]).partition("/")[0]
-    return {**named, "outputFormat": family.capitalize()}
+    return {**told, "outputFormat": family.capitalize()}

@@ -1,6 +1,7 @@
 """The documentation of an operation, made from its entry in the table."""
 
 import json
+from shlex import quote
 from typing import Any
 
 from deployments.forms import FORM_TYPE, JSON_TYPE, MULTIPART_TYPE
@@ -56,10 +57,10 @@ def curl(operation: AnyOperation, name: str | None = None) -> str:
     url = f"{_ADDRESS}/api/{name or operation.name}"
     if operation.files:
         parts = (
-            f"-F {name}={'@' if name in operation.files else ''}{value}"
+            f"{name}={'@' if name in operation.files else ''}{value}"
             for name, value in operation.example.items()
         )
-        body = " ".join(parts)
+        body = " ".join(f"-F {quote(part)}" for part in parts)
     else:
         body = f"-H 'Content-Type: {JSON_TYPE}' -d '{json.dumps(dict(operation.example))}'"
     return f'```sh\ncurl {url} -H "Authorization: Bearer $AI_SERVER_API_KEY" {body}\n```'

@@ -27,19 +27,40 @@ def key_name(key: MediaKey) -> str:
 
 
 @dataclass(frozen=True)
+class MadeFile:
+    """One file that was made, and what there is to tell of it."""
+
+    key: MediaKey
+    width: int | None = None
+    height: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Artifacts(Generic[ResultT]):
     """The outputs are files."""
 
-    key_of: Callable[[ResultT], MediaKey]
+    of: Callable[[ResultT], Sequence[MadeFile]]
     name_of: Callable[[MediaKey, Files], str] = lambda key, _: key_name(key)
-    """What a person would call the file."""
+    """What a person would call a file."""
+    notes_of: Callable[[ResultT], Sequence[str]] = lambda _: ()
+    """What was done otherwise than asked."""
     response: type[Answer] = ArtifactResponse
 
     def respond(self, served: Served[ResultT], files: Files, url_of: UrlOf) -> Answer:
         """Make the answer's body."""
-        key = self.key_of(served.result)
-        item = ArtifactItem(url=url_of(key), file_name=self.name_of(key, files), provider=served.provider)
-        return ArtifactResponse.of([item], served.duration_s)
+        items = (
+            ArtifactItem(
+                url=url_of(made.key),
+                file_name=self.name_of(made.key, files),
+                provider=served.provider,
+                width=made.width,
+                height=made.height,
+                seed=made.seed,
+            )
+            for made in self.of(served.result)
+        )
+        return ArtifactResponse.of(items, served.duration_s, self.notes_of(served.result))
 
 
 @dataclass(frozen=True)
@@ -81,12 +102,12 @@ class Operation(Generic[WireT, ResultT]):
 AnyOperation: TypeAlias = Operation[Any, Any]
 
 
-def artifact_example(file_name: str) -> dict[str, Any]:
-    """Give an example body of an operation whose output is a file."""
+def artifact_example(file_name: str, **facts: int) -> dict[str, Any]:
+    """Give an example body of an operation whose output is a file; `facts` are those of `MadeFile`."""
     key = f"2026/11/23/0/{'9f86d081' * 8}.{file_name.rpartition('.')[2]}"
     url = f"http://127.0.0.1:8000/artifacts/{key}"
-    item = ArtifactItem(url=url, file_name=file_name, provider="ai-server")
-    return ArtifactResponse.of([item], 0.41).model_dump(mode="json", by_alias=True)
+    item = ArtifactItem(url=url, file_name=file_name, provider="ai-server", **facts)
+    return ArtifactResponse.of([item], 0.41).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def text_example(*texts: str) -> dict[str, Any]:

@@ -18,11 +18,16 @@ class Answer(BaseModel):
 
 
 class ArtifactItem(Answer):
-    """One file that was made."""
+    """One file that was made; AI Server itself ends after the provider."""
 
     url: str
     file_name: str
     provider: str
+    width: int | None = None
+    height: int | None = None
+    """Pixels, of a picture."""
+    seed: int | None = None
+    """Draws the same picture again."""
 
 
 class TextItem(Answer):
@@ -37,12 +42,17 @@ class ArtifactResponse(Answer):
     results: tuple[ArtifactItem, ...]
     outputs: tuple[ArtifactItem, ...]
     duration: str
+    notes: tuple[str, ...] | None = None
+    """What was done otherwise than asked, in sentences for people; absent where nothing was."""
 
     @classmethod
-    def of(cls, items: Iterable[ArtifactItem], duration_s: float) -> "ArtifactResponse":
+    def of(
+        cls, items: Iterable[ArtifactItem], duration_s: float, notes: Iterable[str] = ()
+    ) -> "ArtifactResponse":
         """Put the items under the names of both generations."""
         results = tuple(items)
-        return cls(results=results, outputs=results, duration=xsd_duration(duration_s))
+        duration = xsd_duration(duration_s)
+        return cls(results=results, outputs=results, duration=duration, notes=tuple(notes) or None)
 
 
 class TextResponse(Answer):
@@ -80,6 +90,7 @@ class StatusResponse(Answer):
     outputs: tuple[ArtifactItem, ...] | None = None
     text_outputs: tuple[TextItem, ...] | None = None
     duration: str | None = None
+    notes: tuple[str, ...] | None = None
     response_status: dict[str, Any] | None = None
 
 

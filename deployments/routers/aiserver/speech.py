@@ -9,6 +9,7 @@ from deployments.routers.aiserver.operation import (
     AnyOperation,
     Artifacts,
     Files,
+    MadeFile,
     Operation,
     Texts,
     artifact_example,
@@ -69,8 +70,8 @@ def _transcripts(result: SpeechToTextResult) -> tuple[str, str]:
     return result.text, json.dumps(phrases, ensure_ascii=False)
 
 
-def _audio_key(result: TextToSpeechResult) -> str:
-    return result.audio
+def _audio(result: TextToSpeechResult) -> tuple[MadeFile]:
+    return (MadeFile(result.audio),)
 
 
 SPEECH: tuple[AnyOperation, ...] = (
@@ -97,7 +98,7 @@ SPEECH: tuple[AnyOperation, ...] = (
         model_fields=("voice", "model"),
         field_names={"text": "input"},
         to_request=_speak,
-        outputs=Artifacts(_audio_key),
+        outputs=Artifacts(_audio),
         example={"input": "Hello from Ray."},
         example_response=artifact_example("speech.wav"),
     ),

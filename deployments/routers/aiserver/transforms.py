@@ -9,6 +9,7 @@ from deployments.routers.aiserver.operation import (
     AnyOperation,
     Artifacts,
     Files,
+    MadeFile,
     Operation,
     artifact_example,
 )
@@ -92,8 +93,8 @@ def _convert(wire: ConvertImage, files: Files) -> ConvertImageRequest:
     return ConvertImageRequest(image=files["image"].key, **wire.given(*_ENCODING_FIELDS))
 
 
-def _image_key(result: ImageResult) -> MediaKey:
-    return result.image
+def _image(result: ImageResult) -> tuple[MadeFile]:
+    return (MadeFile(result.image, result.width, result.height),)
 
 
 def _converted_name(key: MediaKey, files: Files) -> str:
@@ -110,9 +111,9 @@ TRANSFORM_OPERATIONS: tuple[AnyOperation, ...] = (
         wire=ScaleImage,
         files=("image",),
         to_request=_scale,
-        outputs=Artifacts(_image_key),
+        outputs=Artifacts(_image),
         example={"image": "picture.jpg", "width": 1024},
-        example_response=artifact_example("picture.png"),
+        example_response=artifact_example("picture.png", width=1024, height=768),
         post_only=True,
     ),
     Operation(
@@ -122,9 +123,9 @@ TRANSFORM_OPERATIONS: tuple[AnyOperation, ...] = (
         wire=CropImage,
         files=("image",),
         to_request=_crop,
-        outputs=Artifacts(_image_key),
+        outputs=Artifacts(_image),
         example={"image": "picture.jpg", "x": 0, "y": 0, "width": 300, "height": 200},
-        example_response=artifact_example("picture.png"),
+        example_response=artifact_example("picture.png", width=300, height=200),
         post_only=True,
     ),
     Operation(
@@ -134,14 +135,14 @@ TRANSFORM_OPERATIONS: tuple[AnyOperation, ...] = (
         wire=WatermarkImage,
         files=("image", "watermark"),
         to_request=_watermark,
-        outputs=Artifacts(_image_key),
+        outputs=Artifacts(_image),
         example={
             "image": "picture.jpg",
             "watermark": "logo.png",
             "position": "BottomRight",
             "opacity": 0.7,
         },
-        example_response=artifact_example("picture.png"),
+        example_response=artifact_example("picture.png", width=1024, height=768),
     ),
     Operation(
         name="ConvertImage",
@@ -150,9 +151,9 @@ TRANSFORM_OPERATIONS: tuple[AnyOperation, ...] = (
         wire=ConvertImage,
         files=("image",),
         to_request=_convert,
-        outputs=Artifacts(_image_key, _converted_name),
+        outputs=Artifacts(_image, _converted_name),
         example={"image": "picture.png", "outputFormat": "webp"},
-        example_response=artifact_example("picture.webp"),
+        example_response=artifact_example("picture.webp", width=1024, height=768),
         post_only=True,
     ),
 )

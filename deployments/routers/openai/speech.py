@@ -16,6 +16,7 @@ from deployments.middleware.access_log import note_call
 from deployments.routers.openai.documentation import SPEECH_ROUTE
 from deployments.routers.openai.events import audible, speech_events
 from deployments.routers.openai.fields import given
+from deployments.routers.openai.routing import find_model
 from deployments.streaming import EVENT_STREAM, StreamedResponse, server_sent_events
 from pipelines.audio import AudioFormat
 from pipelines.tasks.text_to_speech import TEXT_TO_SPEECH, TextToSpeechRequest
@@ -25,7 +26,7 @@ router = APIRouter(prefix="/v1/audio", tags=["OpenAI"])
 _TASK = TEXT_TO_SPEECH.name
 _WIRE_NAMES = {"text": "input"}
 _OPENAI_MODELS = ("tts-1", "gpt-4o-mini-tts")
-"""How the names of OpenAI's own models begin: whoever sends one means "any model that has the voice"."""
+"""How the names of OpenAI's own models begin."""
 
 
 class StreamFormat(StrEnum):
@@ -91,7 +92,7 @@ def find_voice(gateway: Gateway, model: str | None, voice: str | None) -> Route:
         ModelNotFound: there is no such model.
         BadRequest: there is no such voice; the message lists those that there are.
     """
-    by_model = _by_model(gateway, model)
+    by_model = find_model(gateway, _TASK, model, _OPENAI_MODELS)
     if not voice:
         return by_model
     try:
@@ -99,12 +100,3 @@ def find_voice(gateway: Gateway, model: str | None, voice: str | None) -> Route:
     except ModelNotFound as error:
         names = (name for route in gateway.routes if _TASK in route.tasks for name in route.names)
         raise BadRequest(f"Voice {voice} not found. Available: {', '.join(names)}", "voice") from error
-
-
-def _by_model(gateway: Gateway, model: str | None) -> Route:
-    try:
-        return gateway.resolve(_TASK, model)
-    except ModelNotFound:
-        if model and model.lower().startswith(_OPENAI_MODELS):
-            return gateway.resolve(_TASK)
-        raise
