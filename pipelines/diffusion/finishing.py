@@ -41,9 +41,9 @@ class Enlarger:
         self._upscaler: Upscaler | None = None
         self._one_at_a_time = threading.Lock()
         if option:
-            weights = _weights(option)
+            # Not faithful: a small model's picture is soft, and faithful to that is soft and ringing.
             self._upscaler = Upscaler.load(
-                weights, option.network, device=engine.device, threads=engine.threads
+                _weights(option), option.network, device=engine.device, threads=engine.threads, faithful=False
             )
 
     def enlarge(self, image: Image.Image, size: Size, on_tile: Callable[[float], None]) -> Image.Image:

@@ -31,7 +31,7 @@ def enlarging(make_sdxl: MakeSdxl) -> SdxlPipeline:
 
 @pytest.fixture(scope="module")
 def upscaler() -> Upscaler:
-    return Upscaler.load(weights_folder(), "drawing")
+    return Upscaler.load(weights_folder(), "drawing", faithful=False)
 
 
 def weights_folder() -> Path:
