@@ -4,12 +4,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from configs.load import ConfigFile
 from configs.settings import Settings
 from deployments.cli.environment import token_file
 from deployments.cli.local_cluster import LocalCluster
 from deployments.runs import ModelState
+from pipelines.tasks.base import Task
+from pipelines.tasks.text_to_image import TEXT_TO_IMAGE
 from pipelines.tasks.text_to_speech import TEXT_TO_SPEECH
 
 
@@ -42,14 +45,28 @@ Ctrl-C stops it."""
         return f", without {', '.join(missing)}" if missing else ""
 
     def _request(self) -> str:
-        voices = [model.id for model in self.config.args.models if TEXT_TO_SPEECH.name in model.tasks]
-        speaking = [voice for voice in voices if self.states[voice] != ModelState.UNAVAILABLE]
-        if not speaking:
-            return ""
-        voice = f'"voice": "{speaking[0]}", ' if speaking[0] != voices[0] else ""
+        """Give a request to paste: for the address of a picture if a model draws, else for speech."""
+        drawing, speaking = self._working(TEXT_TO_IMAGE), self._working(TEXT_TO_SPEECH)
+        if drawing is not None:
+            body = f'{{{drawing}"positivePrompt": "a red apple on a blue background"}}'
+            return self._curl("/api/TextToImage", body, "")
+        if speaking is not None:
+            body = f'{{{speaking}"input": "Hello! Your server can speak."}}'
+            return self._curl("/v1/audio/speech", body, " -o hello.mp3")
+        return ""
+
+    def _working(self, task: Task[Any, Any]) -> str | None:
+        """Give the field that names a working model: empty for the default, None if there is none."""
+        models = [model.id for model in self.config.args.models if task.name in model.tasks]
+        working = [model for model in models if self.states[model] != ModelState.UNAVAILABLE]
+        if not working:
+            return None
+        return f'"model": "{working[0]}", ' if working[0] != models[0] else ""
+
+    def _curl(self, path: str, body: str, end: str) -> str:
         return f"""
 Try it:
 
-  curl {self.config.url}/v1/audio/speech -H "Authorization: Bearer $(cat {self.settings.api_key_file})" \\
-    -H "Content-Type: application/json" -d '{{{voice}"input": "Hello! Your server can speak."}}' -o hello.mp3
+  curl {self.config.url}{path} -H "Authorization: Bearer $(cat {self.settings.api_key_file})" \\
+    -H "Content-Type: application/json" -d '{body}'{end}
 """

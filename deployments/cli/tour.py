@@ -13,6 +13,7 @@ from configs.settings import Settings
 from deployments.cli.client import ask, connect
 
 TEXT = "The quick brown fox jumps over the lazy dog."
+PROMPT = "a red apple on a blue background"
 
 Step = Callable[[httpx.Client, Path], str]
 
@@ -41,9 +42,23 @@ def _listen(client: httpx.Client, folder: Path) -> str:
     return f'"{text}"'
 
 
-def _picture(operation: str, fields: dict[str, str | int]) -> Step:
+def _draw(client: httpx.Client, folder: Path) -> str:
+    answer = ask(client, "POST", "/api/TextToImage", json={"positivePrompt": PROMPT, "outputFormat": "png"})
+    return _write(folder / "drawn.png", ask(client, "GET", answer.json()["results"][0]["url"]).content)
+
+
+def _describe(client: httpx.Client, folder: Path) -> str:
+    files = {"image": ("drawn.png", (folder / "drawn.png").read_bytes())}
+    text: str = ask(client, "POST", "/api/ImageToText", files=files).json()["results"][0]["text"]
+    return f'"{text}"'
+
+
+def _picture(operation: str, fields: dict[str, str | int | float], *, drawn: bool = False) -> Step:
+    """Make a step that sends the drawn picture, or the sample, and keeps the one that comes back."""
+
     def step(client: httpx.Client, folder: Path) -> str:
-        files = {"image": ("picture.png", _sample(folder).read_bytes())}
+        source = folder / "drawn.png" if drawn else _sample(folder)
+        files = {"image": ("picture.png", source.read_bytes())}
         if operation == "WatermarkImage":
             files["watermark"] = ("mark.png", _sample(folder).read_bytes())
         answer = ask(client, "POST", f"/api/{operation}", data=fields, files=files)
@@ -74,6 +89,10 @@ def _write(path: Path, data: bytes) -> str:
 
 
 STEPS: dict[str, Step] = {
+    "text to image": _draw,
+    "image to image": _picture("ImageToImage", {"positivePrompt": "a tomato", "denoise": 0.7}, drawn=True),
+    "image upscale": _picture("ImageUpscale", {"scale": 2}, drawn=True),
+    "image to text": _describe,
     "text to speech": _speak,
     "speech to text": _listen,
     "scale image": _picture("ScaleImage", {"width": 320}),

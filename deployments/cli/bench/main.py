@@ -2,11 +2,13 @@
 
 import typer
 
+from deployments.cli.bench.images import images
 from deployments.cli.bench.machine import memory, startup
-from deployments.cli.bench.pictures import transforms
+from deployments.cli.bench.pictures import pictures
 from deployments.cli.bench.queue import queue
 from deployments.cli.bench.speech import speech
+from deployments.cli.bench.transforms import transforms
 
 app = typer.Typer(no_args_is_help=True, help="The server beside the bare libraries: ratios of medians.")
-for command in (speech, transforms, queue, memory, startup):
+for command in (speech, images, pictures, transforms, queue, memory, startup):
     app.command()(command)

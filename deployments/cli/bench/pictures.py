@@ -1,60 +1,56 @@
-"""`ai-server bench transforms`: scaling a 12-megapixel photograph, against Pillow in this process."""
+"""`ai-server bench pictures`: does the model draw what it is asked for? A judge, trained apart, says so."""
 
 import io
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
-from PIL import Image, ImageOps
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from configs.settings import Settings, usable_cores
-from deployments.cli.bench.measure import Comparison, at_once, medians, report
-from deployments.cli.bench.samples import photograph
+from configs.settings import Settings
 from deployments.cli.client import ask, connect
-from pipelines.images.writing import PNG_COMPRESS_LEVEL
 
-CLIENTS = 8
-WIDTH = 1024
+SEED = 1
+COLUMNS = 8
 
 
-def transforms(
-    runs: Annotated[int, typer.Option(help="How often each side acts; medians are printed.")] = 7,
+def pictures(
+    model: Annotated[str, typer.Option(help="Which model draws.")] = "tiny-sdxl",
+    prompts: Annotated[int, typer.Option(help="Ask only the first ones; 0 asks all 200.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Write the drawn pictures side by side.")] = None,
 ) -> None:
-    """Compare /api/ScaleImage with Pillow; the server must be running."""
-    with (
-        connect(Settings.from_environment()) as client,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        path = photograph(Path(folder) / "photograph.jpg")
-        title = f"Scale {path.stat().st_size / 1e6:.1f} MB, 12 megapixels, JPEG to {WIDTH} px PNG"
-        cores = usable_cores()
-        alone = medians(lambda: _bare(path), lambda: _ours(client, path), runs)
-        crowd = medians(
-            lambda: at_once(lambda: _bare(path), cores, 2 * CLIENTS),
-            lambda: at_once(lambda: _ours(client, path), CLIENTS, 2 * CLIENTS),
-            runs,
-        )
-    report(
-        title,
-        [
-            Comparison("one client", *alone, 1.25),
-            Comparison(f"{CLIENTS} clients / Pillow on {cores} cores", *crowd, 0.85, "throughput"),
-        ],
+    """Draw 200 prompts of the tiny models' exam and print the judge's scores; the server must be running."""
+    # Imported here: torch takes seconds, and the other commands do not need it.
+    from pipelines.training import exam, judge
+
+    asked = exam.questions()[: prompts or None]
+    with connect(Settings.from_environment()) as client:
+        drawn = []
+        for question in track(asked, f"{model} draws", console=Console(stderr=True)):
+            body = {"positivePrompt": question.prompt, "model": model, "seed": SEED, "outputFormat": "png"}
+            answer = ask(client, "POST", "/api/TextToImage", json=body).json()
+            picture = ask(client, "GET", answer["results"][0]["url"]).content
+            drawn.append(Image.open(io.BytesIO(picture)).convert("RGB"))
+    table = Table(
+        "", "prompts", "object, top 1", "object, top 5", "ground", title=f"What the judge sees on {model}'s"
     )
+    for score in exam.mark(judge.load(), asked, drawn):
+        table.add_row(
+            score.kind, str(score.count), *(f"{each:.1%}" for each in (score.top1, score.top5, score.ground))
+        )
+    Console().print(table)
+    if sheet:
+        contact_sheet(drawn).save(sheet)
 
 
-def _bare(path: Path) -> bytes:
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        height = round(upright.height * WIDTH / upright.width)
-        scaled = upright.resize((WIDTH, height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    scaled.save(buffer, "PNG", compress_level=PNG_COMPRESS_LEVEL)
-    return buffer.getvalue()
-
-
-def _ours(client: httpx.Client, path: Path) -> None:
-    with path.open("rb") as picture:
-        ask(client, "POST", "/api/ScaleImage", data={"width": WIDTH}, files={"image": picture})
+def contact_sheet(drawn: list[Image.Image], side: int = 128) -> Image.Image:
+    """Put pictures side by side, so that a person can look at them all."""
+    rows = -(-len(drawn) // COLUMNS)
+    canvas = Image.new("RGB", (COLUMNS * (side + 4), rows * (side + 4)), "white")
+    for index, picture in enumerate(drawn):
+        place = ((index % COLUMNS) * (side + 4) + 2, (index // COLUMNS) * (side + 4) + 2)
+        canvas.paste(picture.resize((side, side), Image.Resampling.LANCZOS), place)
+    return canvas
