@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
+from transformers.utils import logging as transformers_logging
 
 from pipelines.diffusion.options import DiffusionOptions
 from pipelines.errors import ModelLoadError
@@ -30,6 +32,7 @@ def load(kind: type[Any], folder: Path | None, options: DiffusionOptions, dtype:
     if folder is None:
         raise ModelLoadError("a picture model needs a 'source' that leads to a folder in diffusers' format")
     check(folder)
+    _quieten()
     try:
         pipe = kind.from_pretrained(
             folder,
@@ -43,6 +46,16 @@ def load(kind: type[Any], folder: Path | None, options: DiffusionOptions, dtype:
         raise ModelLoadError(f"{folder} cannot be loaded as a {kind.__name__}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _quieten() -> None:
+    """Keep progress bars out of the log, and a warning that would come with every request.
+
+    It says of a scheduler that it ignores settings of another kind of scheduler; we tell it to.
+    """
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
 
 
 def check(folder: Path) -> None:

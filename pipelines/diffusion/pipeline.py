@@ -191,7 +191,7 @@ class DiffusionPipeline(ABC):
                 workspace.check_cancelled()
                 workspace.report(0.9 + 0.1 * (index + share) / len(event.images), "Enlarging")
 
-            on_tile(0)
+            workspace.check_cancelled()
             shaped = sizes.widened(image, assignment.asked) if assignment.plan.kind == "text" else image
             enlarged = self._enlarger.enlarge(shaped, assignment.asked, on_tile)
             if assignment.original and assignment.mask:
