@@ -1,0 +1,1 @@
+"""How tiny-sdxl, tiny-flux and their judge are made: `python -m pipelines.training`."""
