@@ -58,7 +58,7 @@ def _locate(model_id: str, source: ModelSource, places: Places) -> Path | None:
 
 
 def _in_package(model_id: str, source: PackageSource, places: Places) -> Path | None:
-    root = _package_root(source.package)
+    root = package_root(source.package)
     if root is None or not (root / source.path).exists():
         return None
     if not source.join:
@@ -70,7 +70,8 @@ def _in_package(model_id: str, source: PackageSource, places: Places) -> Path | 
     return _assemble(root / source.path, found, places.models_dir / model_id)
 
 
-def _package_root(package: str) -> Path | None:
+def package_root(package: str) -> Path | None:
+    """Give the folder of an installed package, found without importing it."""
     try:
         spec = importlib.util.find_spec(package)
     except ImportError:
@@ -82,7 +83,7 @@ def _package_root(package: str) -> Path | None:
 
 def _package_file(reference: str) -> Path | None:
     package, _, path = reference.partition("/")
-    root = _package_root(package)
+    root = package_root(package)
     return root / path if root and (root / path).is_file() else None
 
 

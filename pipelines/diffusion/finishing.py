@@ -1,7 +1,6 @@
 """From what the model drew to what was asked for: enlarged, and put back into the picture it came from."""
 
 import importlib
-import importlib.util
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from pipelines.diffusion.options import ContentCheckOption, UpscaleOption
 from pipelines.errors import ModelLoadError
 from pipelines.images import Size
 from pipelines.loading import EngineSettings
+from pipelines.sources import package_root
 from pipelines.upscaling.upscaler import Upscaler
 
 LARGEST_SCALE = 4
@@ -92,7 +92,7 @@ def _weights(option: UpscaleOption) -> Path:
     if folder.is_absolute():
         return folder
     package, _, path = option.weights.partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    root = package_root(package)
+    if root is None:
         raise ModelLoadError(f"upscale: the package {package} is not installed. Install it, or leave it out.")
-    return Path(next(iter(spec.submodule_search_locations)), path)
+    return root / path

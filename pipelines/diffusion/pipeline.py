@@ -230,7 +230,7 @@ class DiffusionPipeline(ABC):
         pipes: dict[Kind, Any] = {"text": pipe}
         for kind, engine in self.kinds.items():
             if kind != "text":
-                pipes[kind] = engine(**{**_named(engine, pipe.components)})
+                pipes[kind] = engine(**_named(engine, pipe.components))
                 pipes[kind].set_progress_bar_config(disable=True)
         return pipes
 
