@@ -26,7 +26,7 @@ class TextToLatents(nn.Module):
         super().__init__()
         _, large, self.t5 = text.load(workshop)
         self.clip = networks.text_model_of(large)
-        networks.seeded(8)
+        torch.manual_seed(8)
         self.transformer = networks.flux()
 
     def forward(self, noisy: Tensor, times: Tensor, clip_tokens: Tensor, t5_tokens: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The networks of both models, at the sizes that one core trains in about an hour."""
 
-import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
@@ -105,8 +104,3 @@ def _clip_config(vocabulary: int, width: int, layers: int) -> CLIPTextConfig:
         eos_token_id=1,
         pad_token_id=1,
     )
-
-
-def seeded(seed: int) -> None:
-    """Make what is built next the same every time."""
-    torch.manual_seed(seed)

@@ -39,7 +39,7 @@ class TextToLatents(nn.Module):
     def __init__(self, workshop: Workshop) -> None:
         super().__init__()
         self.small, self.large, _ = text.load(workshop)
-        networks.seeded(7)
+        torch.manual_seed(7)
         self.unet = networks.unet()
 
     def forward(self, noisy: Tensor, timesteps: Tensor, tokens: Tensor, spoken: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class TextEncoders(nn.Module):
 
     def __init__(self, clip_vocabulary: int, t5_vocabulary: int) -> None:
         super().__init__()
-        networks.seeded(6)
+        torch.manual_seed(6)
         self.small = networks.small_clip(clip_vocabulary)
         self.large = networks.large_clip(clip_vocabulary)
         self.t5 = networks.t5(t5_vocabulary)
