@@ -82,9 +82,6 @@ def examine(judge: nn.Module, workshop: Workshop, stage: Stage) -> float:
 
 
 def _without(scenes: Scenes, rng: np.random.Generator) -> Scenes:
-    """Move scenes off the placements that are kept back."""
-    last = PLACES - CLOSE_UPS
-    kept_back = (scenes.place >= last - KEPT_BACK) & (scenes.place < last)
-    return scenes._replace(
-        place=np.where(kept_back, rng.integers(last - KEPT_BACK, size=len(scenes.place)), scenes.place)
-    )
+    """Spread scenes over all placements but those that are kept back."""
+    places = rng.integers(PLACES - CLOSE_UPS - KEPT_BACK, size=len(scenes.place))
+    return scenes._replace(place=np.where(scenes.close_up, scenes.place, places))
