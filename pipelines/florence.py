@@ -16,11 +16,11 @@ from transformers.utils import logging
 from pipelines.errors import ModelLoadError
 from pipelines.images import open_image
 from pipelines.loading import EngineSettings, PipelineOptions
-from pipelines.seeing.engine import inference, prepare
 from pipelines.seeing.pictures import as_seen
 from pipelines.seeing.wishes import Wish, wish_of
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.image_to_text import Box, ImageToTextRequest, ImageToTextResult, Label
+from pipelines.torch_engine import inference, torch_device
 
 _MAX_SIDE = 3_072
 """Pixels; the model itself looks at 768 x 768, so that nothing is lost by scaling larger pictures down."""
@@ -60,7 +60,7 @@ class FlorencePipeline:
         if weights is None:
             raise ModelLoadError(f"Florence-2 has no source; {_REMEDY}")
         self._options = options
-        self._device = prepare(engine)
+        self._device = torch_device(engine.device)
         self._threads = engine.threads
         self._dtype = getattr(torch, options.dtype or _AUTO_TYPES[engine.device])
         logging.disable_progress_bar()

@@ -54,7 +54,7 @@ def load_pipeline(
         ModelLoadError: with the remedy.
         Exception: whatever else the pipeline's module or its engine raised while it loaded.
     """
-    pipeline_class = _import(dotted_path)
+    pipeline_class = import_class("pipeline", dotted_path)
     _check_tasks(dotted_path, pipeline_class, tasks)
     try:
         validated = pipeline_class.Options.model_validate(dict(options))
@@ -63,17 +63,23 @@ def load_pipeline(
     return pipeline_class(weights, validated, engine)
 
 
-def _import(dotted_path: str) -> Any:
+def import_class(setting: str, dotted_path: str) -> type[Any]:
+    """Import the class that a setting of the configuration names.
+
+    Raises:
+        ModelLoadError: there is none; names the setting.
+    """
     module_name, _, class_name = dotted_path.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ModelLoadError(
-            f"{dotted_path} cannot be imported ({error}). Check 'pipeline', or install the package it needs."
+            f"{dotted_path} cannot be imported ({error}). Check '{setting}', or install the package it needs."
         ) from error
-    if not isinstance(getattr(module, class_name, None), type):
-        raise ModelLoadError(f"{module_name} has no class {class_name}. Check 'pipeline'.")
-    return getattr(module, class_name)
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise ModelLoadError(f"{module_name} has no class {class_name}. Check '{setting}'.")
+    return found
 
 
 def _check_tasks(dotted_path: str, pipeline_class: Any, tasks: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from pydantic import Field
 from pipelines.errors import ModelLoadError
 from pipelines.images import open_image
 from pipelines.loading import EngineSettings, PipelineOptions
-from pipelines.seeing.engine import prepare
 from pipelines.seeing.lines import Piece, as_text
 from pipelines.seeing.pictures import as_seen
 from pipelines.seeing.sentences import caption, detailed_caption
@@ -17,6 +16,7 @@ from pipelines.seeing.text import TextReader
 from pipelines.seeing.wishes import TEXTS, Wish, wish_of
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.image_to_text import ImageToTextRequest, ImageToTextResult, Label
+from pipelines.torch_engine import torch_device
 
 _OPENED = 0.1
 """The share of the time that decoding takes."""
@@ -51,7 +51,7 @@ class PictureReaderPipeline:
                 "a picture reader needs a 'source' that leads to EfficientNet-lite0's .pth file"
             )
         self._options = options
-        self._tagger = Tagger(weights, prepare(engine), engine.threads)
+        self._tagger = Tagger(weights, torch_device(engine.device), engine.threads)
         self._reader = TextReader(engine, options.min_text_score, options.max_side)
 
     def image_to_text(self, request: ImageToTextRequest, workspace: Workspace) -> ImageToTextResult:

@@ -1,17 +1,16 @@
 """From what the model drew to what was asked for: enlarged, and put back into the picture it came from."""
 
-import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from PIL import Image
 
 from pipelines.diffusion.options import ContentCheckOption, UpscaleOption
 from pipelines.errors import ModelLoadError
 from pipelines.images import Size
-from pipelines.loading import EngineSettings
+from pipelines.loading import EngineSettings, import_class
 from pipelines.sources import package_root
 from pipelines.upscaling.upscaler import Upscaler
 
@@ -78,12 +77,7 @@ def load_check(option: ContentCheckOption | None, engine: EngineSettings) -> Con
     """
     if option is None:
         return None
-    module, _, name = option.check.partition(":")
-    try:
-        kind: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ModelLoadError(f"content_check {option.check} cannot be imported: {error}") from error
-    check: ContentCheck = kind(engine)
+    check: ContentCheck = import_class("content_check", option.check)(engine)
     return check
 
 

@@ -25,6 +25,7 @@ from pipelines.tasks.drawing import MAX_SEED, DrawEvent, Drawings, Drawn, DrawRe
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 from pipelines.tasks.text_to_image import TextToImageRequest
+from pipelines.torch_engine import inference, torch_device
 
 LEAST_DENOISE = 0.02
 """Nobody sees less, and it takes 1 / denoise steps to have one that is done: 50, the most that LCM takes."""
@@ -57,8 +58,8 @@ class DiffusionPipeline(ABC):
         self._threads = engine.threads
         self._options = options
         self._name = engine.model_id
-        self._device = engine.device
-        dtype = torch.float32 if engine.device == "cpu" else self.gpu_dtype
+        self._device = torch_device(engine.device)
+        dtype = torch.float32 if self._device.type == "cpu" else self.gpu_dtype
         if options.dtype:
             dtype = getattr(torch, options.dtype)
         pipe = checkpoint.load(self.kinds["text"], weights, options, dtype)
@@ -236,11 +237,10 @@ class DiffusionPipeline(ABC):
 
     def _draw(self, drawings: Sequence[Drawing]) -> None:
         """Draw a batch; called by the drawing thread alone."""
-        torch.set_num_threads(self._threads)  # OpenMP keeps this for each thread
         plan = drawings[0].plan
         assert isinstance(plan, Plan)
         pipe = self._pipes[plan.kind]
-        with torch.inference_mode(), engine_errors():
+        with engine_errors(), inference(self._threads):
             self._loras.use(plan.loras)
             tiled = plan.size[0] * plan.size[1] > self._options.tile_above_pixels
             (pipe.vae.enable_tiling if tiled else pipe.vae.disable_tiling)()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipelines.diffusion.previews import CleanEstimate
 from pipelines.diffusion.thread import Drawing, Step
-from pipelines.errors import Cancelled, EngineError, OutOfMemory
+from pipelines.errors import Cancelled, EngineError
 from pipelines.images import Size
 from pipelines.tasks.drawing import Preview
 
@@ -122,13 +122,10 @@ def engine_errors() -> Iterator[None]:
     """Turn what torch and diffusers raise inside the block into our errors.
 
     Raises:
-        OutOfMemory: the GPU or the machine has too little.
-        EngineError: whatever else went wrong.
+        EngineError: something went wrong.
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory("The model needs more memory for this than there is. Ask for less.") from error
     except (RuntimeError, ValueError) as error:
         raise EngineError(f"The model failed: {error}") from error
 

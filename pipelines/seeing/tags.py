@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pipelines.seeing import efficientnet
-from pipelines.seeing.engine import inference
+from pipelines.torch_engine import inference
 
 _CLASSES = Path(__file__).with_name("classes.tsv")
 _MOST = 10

@@ -34,7 +34,8 @@ CLOSE_UPS = 2
 PLACES = len(PLACEMENTS)
 LIKELY = np.array([0.2, 0.05] * 3 + [0.025] * 10)
 """How often each placement but the close-ups is trained. Six pictures in ten show an object large, in the
-middle and unmirrored: with all placements alike, eight steps drew something between them (a hill for an octopus)."""
+middle and unmirrored: with all placements alike, eight steps drew something between them (an octopus was
+a hill)."""
 
 Floats = npt.NDArray[np.float32]
 Placement: TypeAlias = tuple[float, float, float, bool]

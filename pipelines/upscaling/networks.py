@@ -34,15 +34,13 @@ class Blueprint:
     """Pixels of a picture's piece."""
     halo: int
     """Pixels that are looked at around a piece."""
-    bytes_per_pixel: int
-    """Memory that a pixel of a piece and its halo takes at most, measured."""
 
 
 # A compact network sees 18 pixels far; with a halo of 16 no pixel is off by more than 1 of 255 levels.
 # A residual one sees 350 pixels far, but little of it matters: off by 2 levels with 48, by 10 with 32, by 45
 # with upstream's 10 (measured on photographs, print and noise).
-_COMPACT = {"tile_side": 256, "halo": 16, "bytes_per_pixel": 3_000}
-_RESIDUAL = {"tile_side": 256, "halo": 48, "bytes_per_pixel": 8_000}
+_COMPACT = {"tile_side": 256, "halo": 16}
+_RESIDUAL = {"tile_side": 256, "halo": 48}
 
 BLUEPRINTS: dict[NetworkName, Blueprint] = {
     "drawing": Blueprint(

@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pipelines.errors import ModelLoadError
-from pipelines.upscaling.memory import memory_needed
+from pipelines.torch_engine import inference, torch_device
 from pipelines.upscaling.networks import BLUEPRINTS, NATIVE_SCALE, Blueprint, NetworkName, load_network
 from pipelines.upscaling.projection import REACH, project_back, scaled_down
 from pipelines.upscaling.tiles import Box, tiles
@@ -60,13 +59,12 @@ class Upscaler:
         Raises:
             ModelLoadError: the files are not what they should be, or there is no such device.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ModelLoadError("torch finds no GPU. Set 'device: cpu', or install its CUDA build.")
+        found = torch_device(device)
         network = load_network(weights, name)
         precision = dtype or ("float32" if device == "cpu" else "float16")
         network.to(getattr(torch, precision))
         threads = threads or torch.get_num_threads()
-        return cls(network, BLUEPRINTS[name], torch.device(device), threads, faithful)
+        return cls(network, BLUEPRINTS[name], found, threads, faithful)
 
     def upscale(
         self, image: Image.Image, scale: int, on_tile: Callable[[float], None] = lambda share: None
@@ -81,10 +79,11 @@ class Upscaler:
         Raises:
             OutOfMemory: there is too little of it.
         """
-        # OpenMP has a setting for each thread; without this one oneDNN takes all cores in every new thread.
-        torch.set_num_threads(self._threads)
-        with memory_needed(4 * scale**2 * image.width * image.height):
-            enlarged = Image.new("RGB", (image.width * scale, image.height * scale))
+        with inference(self._threads, field="image"):
+            return self._upscale(image, scale, on_tile)
+
+    def _upscale(self, image: Image.Image, scale: int, on_tile: Callable[[float], None]) -> Image.Image:
+        enlarged = Image.new("RGB", (image.width * scale, image.height * scale))
         pieces = tiles(image.size, self._blueprint.tile_side)
         for done, piece in enumerate(pieces):
             on_tile(done / len(pieces))
@@ -101,14 +100,13 @@ class Upscaler:
     ) -> Image.Image:
         seen = piece.grown(self._blueprint.halo, image.size)
         kept = piece.grown(_MARGIN, image.size)
-        with memory_needed(seen.pixels * self._blueprint.bytes_per_pixel), torch.inference_mode():
-            picture = self._tensor(image.crop(seen.corners))
-            result: Tensor = self._network(picture, kept.inside(seen), on_step)
-            if scale != NATIVE_SCALE:
-                result = scaled_down(result, kept.scaled(scale).size)
-            if self._faithful:
-                result = project_back(result, kept.inside(seen).of(picture), scale)
-            return _image(piece.inside(kept).scaled(scale).of(result))
+        picture = self._tensor(image.crop(seen.corners))
+        result: Tensor = self._network(picture, kept.inside(seen), on_step)
+        if scale != NATIVE_SCALE:
+            result = scaled_down(result, kept.scaled(scale).size)
+        if self._faithful:
+            result = project_back(result, kept.inside(seen).of(picture), scale)
+        return _image(piece.inside(kept).scaled(scale).of(result))
 
     def _tensor(self, image: Image.Image) -> Tensor:
         pixels = torch.from_numpy(np.array(image.convert("RGB"))).to(self._device)

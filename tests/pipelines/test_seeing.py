@@ -3,13 +3,9 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
-from pipelines.errors import ModelLoadError, OutOfMemory
 from pipelines.images import open_image
-from pipelines.loading import EngineSettings
-from pipelines.seeing.engine import inference, prepare
 from pipelines.seeing.lines import Piece, as_text, in_lines
 from pipelines.seeing.pictures import as_seen
 from pipelines.seeing.sentences import caption, detailed_caption
@@ -137,21 +133,3 @@ def test_nothing_larger_is_looked_at(
     size: tuple[int, int], expected: tuple[int, int], tmp_path: Path
 ) -> None:
     assert seen(Image.new("L", size), tmp_path, 100).size == expected
-
-
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
-def test_too_little_memory_has_its_own_error(error: Exception) -> None:
-    with pytest.raises(OutOfMemory, match="more memory"), inference(1):
-        raise error
-
-
-def test_gradients_are_off_only_inside() -> None:
-    with inference(1):
-        assert torch.is_inference_mode_enabled()
-    assert not torch.is_inference_mode_enabled()
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_names_the_remedy() -> None:
-    with pytest.raises(ModelLoadError, match="device: cpu"):
-        prepare(EngineSettings(device="cuda"))

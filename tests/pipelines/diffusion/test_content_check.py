@@ -64,7 +64,7 @@ def test_when_all_are_withheld_the_request_fails(make_sdxl: MakeSdxl, workspace:
 
 @pytest.mark.parametrize("check", ["pipelines.nowhere:Check", "pipelines.content_check:Nothing"])
 def test_a_check_that_there_is_not(check: str, make_sdxl: MakeSdxl) -> None:
-    with pytest.raises(ModelLoadError, match=f"content_check {check} cannot be imported"):
+    with pytest.raises(ModelLoadError, match="Check 'content_check'"):
         make_sdxl(content_check={"check": check})
 
 

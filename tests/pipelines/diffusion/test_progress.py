@@ -126,7 +126,8 @@ def test_one_run_at_a_time(sdxl: SdxlPipeline, calls: Calls, workspace: FolderWo
     ("fault", "error", "message"),
     [
         (RuntimeError("a fault of the engine"), EngineError, "The model failed: a fault of the engine"),
-        (torch.OutOfMemoryError("no more"), OutOfMemory, "needs more memory for this than there is"),
+        (torch.OutOfMemoryError("no more"), OutOfMemory, "needs more memory than there is"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), OutOfMemory, "needs more memory"),
     ],
 )
 def test_a_run_that_fails_leaves_the_engine_in_order(

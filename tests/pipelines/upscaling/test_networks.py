@@ -117,5 +117,5 @@ def test_rubbish_is_no_network(folder: Path, rubbish: bytes) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_no_surprise_later() -> None:
-    with pytest.raises(ModelLoadError, match=r"torch finds no GPU\. Set 'device: cpu'"):
+    with pytest.raises(ModelLoadError, match="torch finds none"):
         Upscaler.load(MODELS, "drawing", device="cuda")

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from pipelines.errors import Cancelled, OutOfMemory
-from pipelines.upscaling.memory import memory_needed
 from pipelines.upscaling.networks import BLUEPRINTS, NetworkName, load_network
 from pipelines.upscaling.upscaler import Upscaler
 from tests.pipelines.upscaling.material import (
@@ -165,14 +164,3 @@ def test_too_little_memory_is_told_as_such(in_one_piece: Upscaler, scale: int, l
         in_one_piece.upscale(image, scale, shares.append)
     assert caught.value.field == "image"
     assert len(shares) == (scale == 2)  # where four times as much is to be had, it is the network that fails
-
-
-def test_other_failures_of_the_engine_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="must match"), memory_needed(1000):
-        torch.ones(2) + torch.ones(3)
-
-
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
-def test_a_gpu_that_is_full_is_out_of_memory(error: Exception) -> None:
-    with pytest.raises(OutOfMemory), memory_needed(1000):
-        raise error
