@@ -125,7 +125,7 @@ def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _json_object(body: bytes) -> dict[str, Any]:
     value = _json(body)
     if not isinstance(value, dict):
-        raise BadRequest('The JSON body must be an object, for example {"input": "Hello"}.')
+        raise BadRequest('The JSON body must be an object: {"field": "value"}.')
     return value
 
 

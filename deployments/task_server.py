@@ -20,6 +20,9 @@ T = TypeVar("T")
 ReplicaError: TypeAlias = PipelineError | Busy | RunTooLong | StoreFull
 """What a replica gives as a value."""
 
+_EXPECTED = (PipelineError, StoreFull, MemoryError)
+"""What work may raise without being broken."""
+
 
 class _End:
     """Stands where an iterator has no more; StopIteration cannot cross a future."""
@@ -69,16 +72,12 @@ class TaskServer:
             try:
                 async with asyncio.timeout(info.limit_s) as limit:
                     return await self._in_thread(workspace, lambda: work(workspace))
-            except PipelineError as error:
-                return error
             except TimeoutError:
                 if not limit.expired():
                     raise  # the work's own
                 return RunTooLong(f"The run did not end within {info.limit_s:g} s, its time limit.")
-            except MemoryError:
-                return OutOfMemory("The run needs more memory than there is. Send less at once.")
-            except StoreFull as error:
-                return error
+            except _EXPECTED as error:
+                return _as_value(error)
 
     async def _stream(
         self, info: RunInfo, work: Callable[[RunWorkspace], Generator[T, None, None]]
@@ -95,8 +94,8 @@ class TaskServer:
                     if isinstance(event, _End):
                         return
                     yield event
-            except PipelineError as error:
-                yield error
+            except _EXPECTED as error:
+                yield _as_value(error)
             finally:
                 await self._in_thread(workspace, events.close)
 
@@ -115,10 +114,10 @@ class TaskServer:
                 self._running.discard(workspace)
 
     def _new_workspace(self, info: RunInfo) -> RunWorkspace:
+        settings = (self._artifacts, info.owner, self._limits, info.priority)
         if info.job is None:
-            return RunWorkspace(self._artifacts, info.owner, self._limits)
-        reporter = ProgressReporter(info.job)
-        return RunWorkspace(self._artifacts, info.owner, self._limits, on_progress=reporter)
+            return RunWorkspace(*settings)
+        return RunWorkspace(*settings, on_progress=ProgressReporter(info.job))
 
     async def demand(self, seconds: float) -> None:
         """Do nothing for a while: the autoscaler counts this call, so waiting jobs make it add replicas."""
@@ -133,3 +132,9 @@ class TaskServer:
             await asyncio.wait([future])
             future.exception()  # looked at, so that asyncio does not log the Cancelled that we asked for
             raise
+
+
+def _as_value(error: PipelineError | StoreFull | MemoryError) -> ReplicaError:
+    if isinstance(error, MemoryError):
+        return OutOfMemory("The run needs more memory than there is. Send less at once.")
+    return error

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from cluster.artifacts.store import Area, ArtifactStore, ArtifactWriter
+from cluster.gate import Priority
 from pipelines.errors import Cancelled
 from pipelines.tasks.base import RunLimits
 
@@ -19,6 +20,7 @@ class RunWorkspace:
         artifacts: ArtifactStore,
         owner: str,
         limits: RunLimits,
+        priority: int = Priority.SYNCHRONOUS,
         clock: Callable[[], float] = time.monotonic,
         on_progress: Callable[[float, str], None] = lambda *_: None,
     ) -> None:
@@ -28,10 +30,12 @@ class RunWorkspace:
             artifacts: where inputs and outputs lie.
             owner: id of the API key.
             limits: how much the run may take.
+            priority: of the run, above others.
             clock: counts seconds.
             on_progress: gets what the run reports, in the run's thread.
         """
         self.limits = limits
+        self.priority = priority
         self._artifacts = artifacts
         self._owner = owner
         self._clock = clock
@@ -47,10 +51,15 @@ class RunWorkspace:
         """Open a new result file."""
         return self._artifacts.create(area=Area.RESULT, owner=self._owner, extension=extension)
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run should stop."""
+        return self._cancelled.is_set()
+
     def check_cancelled(self) -> None:
         """Raise `Cancelled` if the run should stop; note that it is alive."""
         self._alive_at = self._clock()
-        if self._cancelled.is_set():
+        if self.is_cancelled:
             raise Cancelled("The run was cancelled.")
 
     def report(self, progress: float, message: str = "") -> None:

@@ -15,8 +15,9 @@ from pipelines.diffusion import schedulers
 from pipelines.diffusion.loras import Chosen
 from pipelines.diffusion.options import DiffusionOptions
 from pipelines.diffusion.pipeline import DiffusionPipeline
+from pipelines.diffusion.plan import Kind
 from pipelines.diffusion.prompts import PromptCache
-from pipelines.diffusion.runs import Batch, Kind
+from pipelines.diffusion.runs import Batch
 from pipelines.images import Size
 from pipelines.loading import EngineSettings
 from pipelines.tasks.drawing import DrawRequest
@@ -61,8 +62,6 @@ class FluxPipeline(DiffusionPipeline):
 
     def _remarks(self, request: DrawRequest) -> list[str]:
         remarks = []
-        if request.negative_prompt:
-            remarks.append("This model takes no negative prompt; it was ignored.")
         if request.guidance is not None and not self._pipe.transformer.config.guidance_embeds:
             remarks.append("This model takes no guidance; it was ignored.")
         tokens = len(self._counting_tokenizer(request.prompt, verbose=False).input_ids)
@@ -72,8 +71,11 @@ class FluxPipeline(DiffusionPipeline):
             )
         return remarks
 
+    def _why_no_negative(self, guidance: float) -> str | None:
+        return "This model takes no negative prompt; it was ignored."
+
     def _prompt_arguments(self, batch: Batch) -> dict[str, Any]:
-        embedded = [self._embeddings.get((each.prompt, batch.plan.loras)) for each in batch.drawings]
+        embedded = [self._embeddings.get((each.prompt, batch.plan.loras)) for each in batch.orders]
         return {
             "prompt_embeds": torch.stack([words for words, _ in embedded]),
             "pooled_prompt_embeds": torch.stack([pooled for _, pooled in embedded]),

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from PIL import Image
-
 from pipelines.errors import ModelLoadError
-from pipelines.images import Encoding, check_pixels, colour, encoding_for, open_image, write_still
+from pipelines.images import Encoding, Picture, check_pixels, colour, encoding_for, open_image, write_still
 from pipelines.loading import EngineSettings, PipelineOptions
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.image_upscale import ImageUpscaleRequest, ImageUpscaleResult
@@ -58,23 +56,26 @@ class RealEsrganPipeline:
             workspace.check_cancelled()
             workspace.report(share, "Upscaling")
 
-        image, encoding = _opened(request, workspace)
+        limit = workspace.limits.image_pixels
+        with open_image(workspace.input(request.image), "image", limit) as picture:
+            encoding = _encoding(picture, request, limit)
+            image = picture.frame().image
+            if not encoding.profile:
+                image = colour.to_srgb(image, picture.profile)
+            notes = tuple(picture.first_frame_notes)
         enlarged = enlarge(self._upscaler, image, request.scale, on_tile)
         with workspace.output(encoding.format.extension) as output:
             write_still(enlarged, output.file, encoding)
         width, height = enlarged.size
-        return ImageUpscaleResult(image=output.key, width=width, height=height, format=encoding.format)
+        return ImageUpscaleResult(
+            image=output.key, width=width, height=height, format=encoding.format, notes=notes
+        )
 
 
-def _opened(request: ImageUpscaleRequest, workspace: Workspace) -> tuple[Image.Image, Encoding]:
-    """Decode the picture, after all checks that its header allows."""
-    limit = workspace.limits.image_pixels
-    with open_image(workspace.input(request.image), "image", limit) as picture:
-        width, height = (side * request.scale for side in picture.size)
-        check_pixels((width, height), 1, limit, "scale", "result")
-        encoding = encoding_for(picture, request.output_format, request.quality)
-        encoding.check_size((width, height), "output_format")
-        image = picture.frame().image
-        if not encoding.profile:
-            image = colour.to_srgb(image, picture.profile)
-        return image, encoding
+def _encoding(picture: Picture, request: ImageUpscaleRequest, max_pixels: int) -> Encoding:
+    """Decide how the result is written, after all checks that the picture's header allows."""
+    width, height = (side * request.scale for side in picture.size)
+    check_pixels((width, height), 1, max_pixels, "scale", "result")
+    encoding = encoding_for(picture, request.output_format, request.quality)
+    encoding.check_size((width, height), "output_format")
+    return encoding

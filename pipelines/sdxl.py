@@ -18,8 +18,9 @@ from pipelines.diffusion import schedulers
 from pipelines.diffusion.loras import Chosen
 from pipelines.diffusion.options import DiffusionOptions
 from pipelines.diffusion.pipeline import DiffusionPipeline
+from pipelines.diffusion.plan import Kind, Plan
 from pipelines.diffusion.prompts import PromptCache, windows
-from pipelines.diffusion.runs import Batch, Kind, Plan
+from pipelines.diffusion.runs import Batch
 from pipelines.images import Size
 from pipelines.loading import EngineSettings
 from pipelines.tasks.drawing import DrawRequest
@@ -57,15 +58,18 @@ class SdxlPipeline(DiffusionPipeline):
         own = self._own_scheduler
         return schedulers.build(name, own, schedulers.SCHEDULERS, self._options.scheduler_settings)
 
+    def _why_no_negative(self, guidance: float) -> str | None:
+        return None if guidance > 1 else "A negative prompt needs a guidance above 1; it was ignored."
+
     def _windows(self, request: DrawRequest, guidance: float) -> int:
         texts = [request.prompt, request.negative_prompt] if guidance > 1 else [request.prompt]
         return max(len(window) for text in texts for window in self._token_windows(text))
 
     def _prompt_arguments(self, batch: Batch) -> dict[str, Any]:
         plan = batch.plan
-        arguments = _rows("", [self._padded(each.prompt, plan) for each in batch.drawings])
+        arguments = _rows("", [self._padded(each.prompt, plan) for each in batch.orders])
         if plan.guidance > 1:
-            against = [self._against(each.negative_prompt, plan) for each in batch.drawings]
+            against = [self._against(each.negative_prompt, plan) for each in batch.orders]
             arguments |= _rows("negative_", against)
         return arguments
 

@@ -10,6 +10,7 @@ from pipelines.errors import ModelLoadError, OutOfMemory
 
 _CPU_SIGNS = ("DefaultCPUAllocator", "bad_alloc")
 """On a GPU a lack of memory has a class of its own; on a CPU it is a RuntimeError that says one of these."""
+_TOO_LITTLE = "This needs more memory than there is. Ask for less, or for something smaller."
 
 
 def torch_device(name: Literal["cpu", "cuda"]) -> torch.device:
@@ -27,12 +28,8 @@ def torch_device(name: Literal["cpu", "cuda"]) -> torch.device:
 
 
 @contextmanager
-def inference(threads: int, *, field: str | None = None) -> Iterator[None]:
+def inference(threads: int) -> Iterator[None]:
     """Compute without gradients, in so many threads.
-
-    Args:
-        threads: of torch, on a CPU.
-        field: of the request, that memory is needed for.
 
     Raises:
         OutOfMemory: the GPU or the machine has too little.
@@ -43,12 +40,8 @@ def inference(threads: int, *, field: str | None = None) -> Iterator[None]:
         with torch.inference_mode():
             yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(field) from error
+        raise OutOfMemory(_TOO_LITTLE) from error
     except RuntimeError as error:
         if not any(sign in str(error) for sign in _CPU_SIGNS):
             raise
-        raise _out_of_memory(field) from error
-
-
-def _out_of_memory(field: str | None) -> OutOfMemory:
-    return OutOfMemory("This needs more memory than there is. Ask for less, or for something smaller.", field)
+        raise OutOfMemory(_TOO_LITTLE) from error

@@ -43,6 +43,7 @@ class FolderWorkspace:
         self._limits = limits or RunLimits()
         self._numbers = count()
         self._cancelled = False
+        self.priority = 0
 
     @property
     def limits(self) -> RunLimits:
@@ -80,6 +81,11 @@ class FolderWorkspace:
         finally:
             draft.unlink(missing_ok=True)
         output.finish(key)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` after `cancel` was called."""

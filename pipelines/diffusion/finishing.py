@@ -14,6 +14,8 @@ from pipelines.loading import EngineSettings, import_class
 from pipelines.sources import package_root
 from pipelines.upscaling.upscaler import Upscaler
 
+POLL_S = 0.1
+"""How long a cancelled request may go unnoticed while it waits."""
 LARGEST_SCALE = 4
 """Of the upscaler; the rest is interpolated."""
 
@@ -58,9 +60,12 @@ class Enlarger:
         factor = max(size[0] / image.width, size[1] / image.height)
         if self._upscaler and factor > 1:
             scale = min(LARGEST_SCALE, max(2, -int(-factor // 1)))
-            with self._one_at_a_time:
+            while not self._one_at_a_time.acquire(timeout=POLL_S):
                 on_tile(0)
+            try:
                 image = self._upscaler.upscale(image, scale, on_tile)
+            finally:
+                self._one_at_a_time.release()
         return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 

@@ -8,6 +8,7 @@ from pipelines.errors import InvalidInput
 from pipelines.images import colour, open_image
 from pipelines.tasks.image_with_mask import MaskChannel
 
+_OPAQUE = 255
 _WHITE = 128
 """diffusers repaints where a mask is at least half white."""
 
@@ -20,9 +21,11 @@ def read_picture(path: Path, max_pixels: int) -> tuple[Image.Image, list[str]]:
         InputTooLarge: it has more pixels than that.
     """
     with open_image(path, "image", max_pixels) as picture:
-        notes = ["The image is animated; its first frame was used."] if picture.frame_count > 1 else []
+        notes = picture.first_frame_notes
         image = colour.with_rgb(colour.to_srgb(picture.frame().image, picture.profile))
     if image.mode == "RGBA":
+        if image.getchannel("A").getextrema()[0] != _OPAQUE:
+            notes.append("The image is partly transparent; it was put on white.")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB"), notes
@@ -38,9 +41,8 @@ def read_mask(
         UnsupportedMedia: it is no picture, or damaged.
     """
     with open_image(path, "mask", max_pixels) as picture:
-        image = picture.frame().image
+        image, notes = picture.frame().image, picture.first_frame_notes
     mask = _transparent(image) if channel is MaskChannel.ALPHA else _red(image)
-    notes = []
     if mask.size != size:
         notes.append(f"The mask was resized from {_text(mask.size)} to {_text(size)}, the image's size.")
         mask = mask.resize(size, Image.Resampling.BILINEAR)
@@ -48,6 +50,21 @@ def read_mask(
         what = "transparent" if channel is MaskChannel.ALPHA else "white or red"
         raise InvalidInput(f"The mask asks for nothing: make {what} what shall be repainted.", "mask")
     return mask, notes
+
+
+def in_cells(mask: Image.Image, size: tuple[int, int], cell: int) -> Image.Image:
+    """Give a mask in another size, black and white: each cell of the latents that it touches is repainted.
+
+    diffusers itself looks at one pixel of each cell, which loses thin strokes.
+
+    Args:
+        mask: grey, white where to repaint.
+        size: width and height in pixels; multiples of `cell`.
+        cell: side of what one latent stands for, in pixels.
+    """
+    binary = mask.point(lambda value: 255 * (value >= _WHITE))
+    share = binary.resize((size[0] // cell, size[1] // cell), Image.Resampling.BOX)
+    return share.point(lambda value: 255 * (value > 0)).resize(size, Image.Resampling.NEAREST)
 
 
 def _red(image: Image.Image) -> Image.Image:

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.images import Size
 from pipelines.loading import PipelineOptions
 from pipelines.tasks.base import Record
+from pipelines.upscaling.networks import NetworkName
 
 Pixels = Annotated[int, Field(ge=64, le=4096)]
 
@@ -26,12 +26,12 @@ class UpscaleOption(Record):
     """Enlarges what was drawn, where more is asked for than the model draws."""
 
     weights: str
-    """``import_name/path`` inside an installed package, or the path of a folder."""
-    network: Literal["drawing", "photo"] = "drawing"
+    """``import_name/path`` inside an installed package, or the absolute path of a folder."""
+    network: NetworkName = "drawing"
 
 
 class ContentCheckOption(Record):
-    """Looks at every picture before anybody sees it."""
+    """Looks at every picture before anybody sees it, previews too."""
 
     check: str = Field(default="pipelines.content_check:OpenNsfwCheck", pattern=r"^[\w.]+:\w+$")
     """Dotted path of the class."""
@@ -70,6 +70,3 @@ class DiffusionOptions(PipelineOptions):
     """Of the weights' files, e.g. ``fp16``."""
     offload: Literal["none", "model", "sequential"] = "none"
     """Keeps weights in main memory and brings them to the GPU when needed: slower, smaller."""
-
-
-__all__ = ["ContentCheckOption", "DiffusionOptions", "LoraOption", "Size", "UpscaleOption"]

@@ -12,16 +12,17 @@ import torch
 from PIL import Image
 
 from pipelines.diffusion import checkpoint, finishing, schedulers, sizes
-from pipelines.diffusion.inputs import read_mask, read_picture
+from pipelines.diffusion.inputs import in_cells, read_mask, read_picture
 from pipelines.diffusion.loras import Loras
 from pipelines.diffusion.options import DiffusionOptions
-from pipelines.diffusion.runs import Batch, Kind, Plan, engine_errors
-from pipelines.diffusion.thread import Drawing, DrawingThread, Finished, Step
+from pipelines.diffusion.plan import Kind, Plan
+from pipelines.diffusion.runs import Batch, engine_errors
+from pipelines.diffusion.thread import DrawingThread, Finished, Order, Step
 from pipelines.errors import InvalidInput, ModelLoadError
-from pipelines.images import Size
+from pipelines.images import Encoding, Size
 from pipelines.loading import EngineSettings
 from pipelines.tasks.base import Workspace
-from pipelines.tasks.drawing import MAX_SEED, DrawEvent, Drawings, Drawn, DrawRequest, Preview
+from pipelines.tasks.drawing import MAX_SEED, DrawEvent, Drawn, DrawRequest, Notes
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 from pipelines.tasks.text_to_image import TextToImageRequest
@@ -35,8 +36,7 @@ LEAST_DENOISE = 0.02
 class Assignment:
     """A request, thought through: what the model draws, and what becomes of it."""
 
-    drawing: Drawing
-    plan: Plan
+    order: Order
     asked: Size
     notes: tuple[str, ...]
     original: Image.Image | None = None
@@ -81,11 +81,10 @@ class DiffusionPipeline(ABC):
 
     def image_to_image(self, request: ImageToImageRequest, workspace: Workspace) -> Iterator[DrawEvent]:
         """Redraw a picture."""
-        limit = workspace.limits.image_pixels
-        image, notes = read_picture(workspace.input(request.image), limit)
+        image, notes = read_picture(workspace.input(request.image), workspace.limits.image_pixels)
         notes += self._scaling(image.size)
         assignment = self._assigned("image", request, image.size, request.denoise, notes)
-        assignment.drawing.image = image.resize(assignment.plan.size, Image.Resampling.LANCZOS)
+        assignment.order.image = image.resize(assignment.order.plan.size, Image.Resampling.LANCZOS)
         yield from self._events(assignment, workspace)
 
     def image_with_mask(self, request: ImageWithMaskRequest, workspace: Workspace) -> Iterator[DrawEvent]:
@@ -96,8 +95,9 @@ class DiffusionPipeline(ABC):
         mask, changes = read_mask(mask_file, request.mask_channel, image.size, limit)
         notes += changes + self._scaling(image.size)
         assignment = self._assigned("mask", request, image.size, request.denoise, notes)
-        assignment.drawing.image = image.resize(assignment.plan.size, Image.Resampling.LANCZOS)
-        assignment.drawing.mask = mask.resize(assignment.plan.size, Image.Resampling.BILINEAR)
+        size = assignment.order.plan.size
+        assignment.order.image = image.resize(size, Image.Resampling.LANCZOS)
+        assignment.order.mask = in_cells(mask, size, self._pipes["mask"].vae_scale_factor)
         if request.keep_unmasked:
             assignment = replace(assignment, original=image, mask=mask)
         yield from self._events(assignment, workspace)
@@ -127,6 +127,10 @@ class DiffusionPipeline(ABC):
         """Say what of the request this model cannot heed."""
         return []
 
+    @abstractmethod
+    def _why_no_negative(self, guidance: float) -> str | None:
+        """Say why a negative prompt has no effect, if so."""
+
     def _assigned(
         self,
         kind: Kind,
@@ -135,6 +139,7 @@ class DiffusionPipeline(ABC):
         denoise: float = 1.0,
         notes: Sequence[str] = (),
     ) -> Assignment:
+        Encoding(request.output_format).check_size(asked, "output_format")
         options = self._options
         denoise = max(denoise, LEAST_DENOISE)
         size = sizes.drawable(asked, options, self.multiple)
@@ -152,18 +157,20 @@ class DiffusionPipeline(ABC):
         )
         # What it does not take fails here, before the request waits for its turn.
         schedulers.check_steps(self._scheduler(scheduler), plan.steps)
-        seed = random.randrange(MAX_SEED) if request.seed is None else request.seed  # noqa: S311 - no secret
-        seeds = tuple((seed + index) % (MAX_SEED + 1) for index in range(request.batch_size))
         remarks = [*notes, *self._remarks(request)]
-        drawing = Drawing(
+        negative = request.negative_prompt
+        if negative and (reason := self._why_no_negative(guidance)):
+            negative = ""
+            remarks.append(reason)
+        order = Order(
             plan,
             request.prompt,
-            request.negative_prompt,
-            seeds,
+            negative,
+            _seeds(request),
             previews=request.previews,
             mergeable=kind == "text" and request.seed is None and not request.previews,
         )
-        return Assignment(drawing, plan, asked, tuple(remarks))
+        return Assignment(order, asked, tuple(remarks))
 
     def _scaling(self, asked: Size) -> list[str]:
         """Say that a picture is drawn at another size than it will have, if it is."""
@@ -176,39 +183,43 @@ class DiffusionPipeline(ABC):
         ]
 
     def _events(self, assignment: Assignment, workspace: Workspace) -> Iterator[DrawEvent]:
-        for event in self._thread.run(assignment.drawing, workspace):
+        yield Notes(assignment.notes)
+        for event in self._thread.run(assignment.order, workspace):
             if isinstance(event, Step):
                 workspace.report(0.9 * event.done / event.of, f"Step {event.done} of {event.of}")
-            elif isinstance(event, Preview):
+            elif isinstance(event, Finished):
+                yield from self._finished(event, assignment, workspace)
+            elif self._withheld(event.image) is None:
                 yield event
-            else:
-                yield self._finished(event, assignment, workspace)
 
-    def _finished(self, event: Finished, assignment: Assignment, workspace: Workspace) -> Drawings:
-        pictures = []
-        for index, (image, seed) in enumerate(zip(event.images, assignment.drawing.seeds, strict=True)):
+    def _finished(self, event: Finished, assignment: Assignment, workspace: Workspace) -> Iterator[Drawn]:
+        """Give the pictures as they were asked for, one by one: large ones shall not all lie in memory."""
+        kind, original, mask = assignment.order.plan.kind, assignment.original, assignment.mask
+        for index, (image, seed) in enumerate(zip(event.images, assignment.order.seeds, strict=True)):
 
             def on_tile(share: float, index: int = index) -> None:
                 workspace.check_cancelled()
                 workspace.report(0.9 + 0.1 * (index + share) / len(event.images), "Enlarging")
 
-            workspace.check_cancelled()
-            shaped = sizes.widened(image, assignment.asked) if assignment.plan.kind == "text" else image
-            enlarged = self._enlarger.enlarge(shaped, assignment.asked, on_tile)
-            if assignment.original and assignment.mask:
-                enlarged = finishing.pasted(enlarged, assignment.original, assignment.mask)
-            pictures.append(self._drawn(enlarged, seed, assignment))
-        return Drawings(tuple(pictures), assignment.notes)
+            shaped = sizes.widened(image, assignment.asked) if kind == "text" else image
+            with engine_errors():
+                enlarged = self._enlarger.enlarge(shaped, assignment.asked, on_tile)
+            if original and mask:
+                enlarged = finishing.pasted(enlarged, original, mask)
+            yield Drawn(enlarged, seed, self._parameters(assignment.order, seed), self._withheld(enlarged))
 
-    def _drawn(self, image: Image.Image, seed: int, assignment: Assignment) -> Drawn:
-        withheld = None
-        if self._check and self._options.content_check:
-            score = self._check.score(image)
-            if score > self._options.content_check.threshold:
-                withheld = f"the content check gave it {score:.2f}."
-        drawing = assignment.drawing
-        text = assignment.plan.parameters(drawing, seed, self._name) if self._options.metadata else None
-        return Drawn(image, seed, text, withheld)
+    def _withheld(self, image: Image.Image) -> str | None:
+        """Say why nobody may see a picture, if so."""
+        if not (self._check and self._options.content_check):
+            return None
+        score = self._check.score(image)
+        too_high = score > self._options.content_check.threshold
+        return f"the content check gave it {score:.2f}." if too_high else None
+
+    def _parameters(self, order: Order, seed: int) -> str | None:
+        if not self._options.metadata:
+            return None
+        return order.plan.parameters(order.prompt, order.negative_prompt, seed, self._name)
 
     def _check_options(self) -> None:
         for width, height in self._options.sizes:
@@ -235,26 +246,31 @@ class DiffusionPipeline(ABC):
                 pipes[kind].set_progress_bar_config(disable=True)
         return pipes
 
-    def _draw(self, drawings: Sequence[Drawing]) -> None:
-        """Draw a batch; called by the drawing thread alone."""
-        plan = drawings[0].plan
-        assert isinstance(plan, Plan)
+    def _draw(self, orders: Sequence[Order]) -> None:
+        """Draw what agrees; called by the drawing thread alone."""
+        plan = orders[0].plan
         pipe = self._pipes[plan.kind]
         with engine_errors(), inference(self._threads):
             self._loras.use(plan.loras)
             tiled = plan.size[0] * plan.size[1] > self._options.tile_above_pixels
             (pipe.vae.enable_tiling if tiled else pipe.vae.disable_tiling)()
             images: list[Image.Image] = []
-            batches = Batch.of(drawings, self._options.max_batch)
+            batches = Batch.of(orders, self._options.max_batch)
             for number, batch in enumerate(batches):
                 pipe.scheduler = self._scheduler(plan.scheduler)
                 images += batch.draw(
                     pipe, self._prompt_arguments(batch), self._decoded, (number, len(batches))
                 )
-        for drawing in drawings:
-            count = len(drawing.seeds)
-            drawing.events.put(Finished(tuple(images[:count])))
+        for order in orders:
+            count = len(order.seeds)
+            order.events.put(Finished(tuple(images[:count])))
             del images[:count]
+
+
+def _seeds(request: DrawRequest) -> tuple[int, ...]:
+    # From 1 on: AI Server's clients send 0 for a random one.
+    seed = random.randint(1, MAX_SEED - request.batch_size + 1) if request.seed is None else request.seed  # noqa: S311
+    return tuple(range(seed, seed + request.batch_size))
 
 
 def _steps(steps: int, denoise: float) -> int:

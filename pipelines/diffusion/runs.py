@@ -1,84 +1,48 @@
-"""One call of a diffusers pipeline: its plan, its pictures, and what happens between its steps."""
+"""One call of a diffusers pipeline: its pictures, and what happens between its steps."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from pipelines.diffusion.plan import Plan
 from pipelines.diffusion.previews import CleanEstimate
-from pipelines.diffusion.thread import Drawing, Step
+from pipelines.diffusion.thread import Order, Step
 from pipelines.errors import Cancelled, EngineError
 from pipelines.images import Size
 from pipelines.tasks.drawing import Preview
 
-Kind = Literal["text", "image", "mask"]
 Decode = Callable[[Tensor, Size], list[Image.Image]]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that the pictures of one batch have in common."""
-
-    kind: Kind
-    size: Size
-    steps: int
-    guidance: float
-    scheduler: str | None
-    denoise: float
-    loras: tuple[tuple[str, float], ...]
-    windows: int = 1
-    """Of the text encoder, that the prompts take; empty ones behind a prompt would change its picture."""
-
-    def parameters(self, drawing: Drawing, seed: int, model: str) -> str:
-        """Say how a picture was made, as the tools of the field write it."""
-        lines = [drawing.prompt]
-        if drawing.negative_prompt:
-            lines.append(f"Negative prompt: {drawing.negative_prompt}")
-        facts = {
-            "Steps": self.steps,
-            "Sampler": self.scheduler,
-            "CFG scale": f"{self.guidance:g}",
-            "Seed": seed,
-            "Size": f"{self.size[0]}x{self.size[1]}",
-            "Model": model,
-            "Denoising strength": None if self.kind == "text" else f"{self.denoise:g}",
-            "Loras": " ".join(f"{name}:{weight:g}" for name, weight in self.loras),
-        }
-        lines.append(
-            ", ".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, ""))
-        )
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Pictures that are computed at once: (drawing, seed) of each."""
+    """Pictures that are computed at once."""
 
     plan: Plan
-    drawings: tuple[Drawing, ...]
-    """Of each picture."""
+    orders: tuple[Order, ...]
+    """Of each picture the one that wants it."""
     seeds: tuple[int, ...]
+    """Of each picture."""
 
     @classmethod
-    def of(cls, drawings: Sequence[Drawing], size: int) -> "list[Batch]":
-        """Cut the pictures of all drawings, in their order, into batches of at most `size`."""
-        plan = drawings[0].plan
-        assert isinstance(plan, Plan)
-        pictures = [(drawing, seed) for drawing in drawings for seed in drawing.seeds]
+    def of(cls, orders: Sequence[Order], size: int) -> "list[Batch]":
+        """Cut the pictures of all orders, in their sequence, into batches of at most `size`."""
+        pictures = [(order, seed) for order in orders for seed in order.seeds]
         return [
-            cls(plan, *map(tuple, zip(*pictures[first : first + size], strict=True)))
+            cls(orders[0].plan, *map(tuple, zip(*pictures[first : first + size], strict=True)))
             for first in range(0, len(pictures), size)
         ]
 
     @property
-    def waited_for(self) -> list[Drawing]:
-        """The drawings that somebody waits for."""
-        return [each for each in dict.fromkeys(self.drawings) if not each.abandoned]
+    def waited_for(self) -> list[Order]:
+        """The orders that somebody waits for."""
+        return [each for each in dict.fromkeys(self.orders) if not each.abandoned]
 
     def draw(
         self, pipe: Any, prompts: dict[str, Any], decode: Decode, place: tuple[int, int]
@@ -111,9 +75,9 @@ class Batch:
         if "width" in signature(type(pipe).__call__).parameters:  # SDXL's image to image takes its picture's
             inputs |= {"width": width, "height": height}
         if self.plan.kind != "text":
-            inputs |= {"image": [each.image for each in self.drawings], "strength": self.plan.denoise}
+            inputs |= {"image": [each.image for each in self.orders], "strength": self.plan.denoise}
         if self.plan.kind == "mask":
-            inputs["mask_image"] = [each.mask for each in self.drawings]
+            inputs["mask_image"] = [each.mask for each in self.orders]
         return inputs
 
 
@@ -144,17 +108,17 @@ class _StepWatch:
         if not waiting:
             raise Cancelled("Nobody waits for this picture any more.")
         steps = pipe.num_timesteps
-        for drawing in waiting:
-            drawing.events.put(Step(self._number * steps + step + 1, steps * self._batches))
-        for drawing in waiting:
-            if self._number == 0 and (number := _preview_due(step, steps, drawing.previews)) is not None:
-                self._show(drawing, number, step - steps)
+        for order in waiting:
+            order.events.put(Step(self._number * steps + step + 1, steps * self._batches))
+        for order in waiting:
+            if self._number == 0 and (number := _preview_due(step, steps, order.previews)) is not None:
+                self._show(order, number, step - steps)
         return values
 
-    def _show(self, drawing: Drawing, number: int, step: int) -> None:
-        first = self._batch.drawings.index(drawing)
+    def _show(self, order: Order, number: int, step: int) -> None:
+        first = self._batch.orders.index(order)
         latents = self._estimate.latents(step)[first : first + 1]
-        drawing.events.put(Preview(self._decode(latents, self._batch.plan.size)[0], number))
+        order.events.put(Preview(self._decode(latents, self._batch.plan.size)[0], number))
 
 
 def _preview_due(step: int, steps: int, previews: int) -> int | None:

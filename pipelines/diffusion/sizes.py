@@ -23,11 +23,12 @@ def drawable(asked: Size, options: DiffusionOptions, multiple: int) -> Size:
         )
     pixels = min(max(width * height, options.min_pixels), options.max_pixels)
     factor = (pixels / (width * height)) ** 0.5
-    return _rounded(width * factor, multiple), _rounded(height * factor, multiple)
+    longest = options.max_pixels // multiple  # where the other side is as short as it can be
+    return _rounded(width * factor, multiple, longest), _rounded(height * factor, multiple, longest)
 
 
-def _rounded(side: float, multiple: int) -> int:
-    return max(multiple, round(side / multiple) * multiple)
+def _rounded(side: float, multiple: int, longest: int) -> int:
+    return max(multiple, round(min(side, longest) / multiple) * multiple)
 
 
 def _ratio(one: float, other: float) -> float:

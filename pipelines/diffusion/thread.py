@@ -1,14 +1,14 @@
 """The one thread that draws, as models are not thread-safe; requests that agree are drawn together."""
 
 import threading
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from PIL import Image
 
+from pipelines.diffusion.plan import Plan
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.drawing import Preview
 
@@ -26,7 +26,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Finished:
-    """All pictures of a drawing, in the order of its seeds."""
+    """All pictures of an order, in the order of its seeds."""
 
     images: tuple[Image.Image, ...]
 
@@ -35,11 +35,11 @@ Event: TypeAlias = Step | Preview | Finished | Exception
 
 
 @dataclass(eq=False)
-class Drawing:
+class Order:
     """What one request wants drawn."""
 
-    plan: Hashable
-    """Everything but prompt, pictures and seeds; drawings of one plan can share a batch."""
+    plan: Plan
+    """Everything but prompt, pictures and seeds; orders of one plan can share a batch."""
     prompt: str
     negative_prompt: str
     seeds: tuple[int, ...]
@@ -49,45 +49,45 @@ class Drawing:
     mergeable: bool = False
     """Whether its pictures may differ in the last bit, as they do in a batch with others'."""
     events: SimpleQueue[Event] = field(default_factory=SimpleQueue)
+    waits: bool = True
+    """Its turn has not come."""
     abandoned: bool = False
     """Nobody waits for it any more."""
 
 
 class DrawingThread:
-    """Draws what is submitted, in the order in which it came."""
+    """Draws what is ordered: the urgent first, else in the sequence in which it came."""
 
-    def __init__(self, draw: Callable[[Sequence[Drawing]], None], max_batch: int) -> None:
-        """Take what draws; it is called in one thread, and puts what happens into each drawing's events."""
+    def __init__(self, draw: Callable[[Sequence[Order]], None], max_batch: int) -> None:
+        """Take what draws; it is called in one thread, and puts what happens into each order's events."""
         self._draw = draw
         self._max_batch = max_batch
-        self._waiting: deque[Drawing] = deque()
+        self._waiting: list[tuple[int, Order]] = []
         self._changed = threading.Condition()
         threading.Thread(target=self._work, name="drawing", daemon=True).start()
 
-    def run(self, drawing: Drawing, workspace: Workspace) -> Iterator[Step | Preview | Finished]:
-        """Yield what happens to a drawing, until it is finished.
+    def run(self, order: Order, workspace: Workspace) -> Iterator[Step | Preview | Finished]:
+        """Yield what happens to an order, until it is finished.
 
         Raises:
             Cancelled: the run should stop; the drawing does, after its current step.
             Exception: what the engine raised.
         """
         with self._changed:
-            self._waiting.append(drawing)
+            self._waiting.append((workspace.priority, order))
+            self._waiting.sort(key=lambda entry: -entry[0])  # stable
             self._changed.notify()
         try:
+            workspace.check_cancelled()
             while True:
-                workspace.check_cancelled()
-                try:
-                    event = drawing.events.get(timeout=POLL_S)
-                except Empty:
-                    continue
+                event = _next_event(order, workspace)
                 if isinstance(event, Exception):
                     raise event
                 yield event
                 if isinstance(event, Finished):
                     return
         finally:
-            drawing.abandoned = True
+            order.abandoned = True
 
     def _work(self) -> None:
         while True:
@@ -95,32 +95,41 @@ class DrawingThread:
             try:
                 self._draw(batch)
             except Exception as error:  # noqa: BLE001 - whoever waits gets it, and the thread lives on
-                for drawing in batch:
-                    drawing.events.put(error)
+                for order in batch:
+                    order.events.put(error)
 
-    def _next(self) -> list[Drawing]:
+    def _next(self) -> list[Order]:
         with self._changed:
             while True:
-                while self._waiting and self._waiting[0].abandoned:
-                    self._waiting.popleft()
-                if self._waiting:
+                waiting = [order for _, order in self._waiting if not order.abandoned]
+                if waiting:
                     break
+                self._waiting.clear()
                 self._changed.wait()
-            first = self._waiting.popleft()
-            batch = [first]
-            if first.mergeable:
-                for other in list(self._waiting):
-                    if self._fits(batch, other):
-                        self._waiting.remove(other)
-                        batch.append(other)
-            return batch
+            batch = waiting[:1]
+            for other in waiting[1:]:
+                if batch[0].mergeable and self._fits(batch, other):
+                    batch.append(other)
+            self._waiting = [
+                entry for entry in self._waiting if entry[1] not in batch and not entry[1].abandoned
+            ]
+        for order in batch:
+            order.waits = False
+        return batch
 
-    def _fits(self, batch: Sequence[Drawing], other: Drawing) -> bool:
+    def _fits(self, batch: Sequence[Order], other: Order) -> bool:
         room = self._max_batch - sum(len(each.seeds) for each in batch)
-        agrees = other.mergeable and other.plan == batch[0].plan
-        return agrees and not other.abandoned and len(other.seeds) <= room
+        return other.mergeable and other.plan == batch[0].plan and len(other.seeds) <= room
 
 
-def abandoned(batch: Sequence[Drawing]) -> bool:
-    """Whether nobody waits for any of them."""
-    return all(drawing.abandoned for drawing in batch)
+def _next_event(order: Order, workspace: Workspace) -> Event:
+    """Wait for what happens. To wait for one's turn is a sign of life; in it, only what happens is one."""
+    while True:
+        if order.waits or workspace.is_cancelled:
+            workspace.check_cancelled()
+        try:
+            event = order.events.get(timeout=POLL_S)
+        except Empty:
+            continue
+        workspace.check_cancelled()
+        return event

@@ -7,6 +7,14 @@ from pipelines.images.reading import Picture
 from pipelines.images.writing import Encoding
 
 
+def check_quality(format_: PictureFormat, quality: int | None) -> None:
+    """Raise `InvalidInput` if a quality is given for a format that has none."""
+    if quality and not format_.traits.default_quality:
+        raise InvalidInput(
+            f"{format_} is lossless: leave the quality out, or choose jpg, webp or avif.", "quality"
+        )
+
+
 def encoding_for(
     picture: Picture, format_: PictureFormat, quality: int | None, rgb: bool = False
 ) -> Encoding:
@@ -21,10 +29,7 @@ def encoding_for(
     Raises:
         InvalidInput: a quality for a format that has none.
     """
-    if quality and not format_.traits.default_quality:
-        raise InvalidInput(
-            f"{format_} is lossless: leave the quality out, or choose jpg, webp or avif.", "quality"
-        )
+    check_quality(format_, quality)
     space = colour_space(picture.mode)
     kept = space in format_.traits.profiles and not (rgb and space == "GRAY")
     return Encoding(format_, quality, picture.profile if kept else None)

@@ -76,6 +76,11 @@ class Picture:
         """1 for a still picture."""
         return len(self._frames)
 
+    @property
+    def first_frame_notes(self) -> list[str]:
+        """Sentences for people on what the first frame leaves out."""
+        return [f"The {self.field} is animated; its first frame was used."] if self.frame_count > 1 else []
+
     def frame(self, index: int = 0, size: Size | None = None) -> Frame:
         """Decode one frame, in display orientation, scaled to `size` where it is given.
 

@@ -64,6 +64,14 @@ class Workspace(Protocol):
     def output(self, extension: str) -> AbstractContextManager[OutputFile]:
         """Open a new output file, e.g. ``extension="wav"``; an exception in the block discards it."""
 
+    @property
+    def priority(self) -> int:
+        """Who goes first where a pipeline has a line of its own: the higher."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run should stop; to look is no sign of life."""
+
     def check_cancelled(self) -> None:
         """Raise `Cancelled` if the run should stop. Call it between steps; it also says "I am alive"."""
 

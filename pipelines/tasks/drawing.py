@@ -3,13 +3,13 @@
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Self, TypeAlias, TypeVar
 
 from PIL import Image
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipelines.errors import ContentWithheld, InvalidInput
-from pipelines.images import Encoding, PictureFormat, write_still
+from pipelines.images import Encoding, PictureFormat, check_quality, write_still
 from pipelines.tasks.base import MediaKey, Record, Task, TaskRequest, TaskResult, Workspace
 
 MAX_PROMPT_LENGTH = 32_000
@@ -72,6 +72,26 @@ class DrawRequest(TaskRequest[DrawResult]):
             raise InvalidInput(f"Pictures are drawn as {', '.join(FORMATS)}, not {chosen}.", "output_format")
         return chosen
 
+    @model_validator(mode="after")
+    def _has_a_format_with_quality(self) -> Self:
+        check_quality(self.output_format, self.quality)
+        return self
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether pixels of the result are promised; where the format can, it is written without loss."""
+        return False
+
+    @model_validator(mode="after")
+    def _seeds_are_in_range(self) -> Self:
+        last = MAX_SEED - self.batch_size + 1
+        if self.seed is not None and self.seed > last:
+            raise InvalidInput(
+                f"Picture i of a batch has seed + i: for {self.batch_size} pictures give at most {last}.",
+                "seed",
+            )
+        return self
+
 
 RequestT = TypeVar("RequestT", bound=DrawRequest)
 
@@ -99,15 +119,14 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Drawings:
-    """The last event of every run: all pictures of the batch."""
+class Notes:
+    """What is done otherwise than asked, in sentences for people."""
 
-    pictures: tuple[Drawn, ...]
-    notes: tuple[str, ...] = ()
+    texts: tuple[str, ...]
 
 
-DrawEvent: TypeAlias = Preview | Drawings
-"""What a pipeline yields: previews as they come, and the drawings at the end."""
+DrawEvent: TypeAlias = Notes | Preview | Drawn
+"""What a pipeline yields: notes, previews as they come, and the pictures in the order of their seeds."""
 
 
 @dataclass(frozen=True)
@@ -122,22 +141,33 @@ class EncodedPreview:
 StreamEvent: TypeAlias = EncodedPreview | DrawResult
 
 
-def stored(drawings: Drawings, request: DrawRequest, workspace: Workspace) -> DrawResult:
-    """Write the finished pictures into files.
+class _Gallery:
+    """Writes the finished pictures of a request into files, each as it comes: a batch may be large."""
 
-    Raises:
-        ContentWithheld: none of them may be seen.
-    """
-    images, notes = [], list(drawings.notes)
-    for index, drawn in enumerate(drawings.pictures):
+    def __init__(self, request: DrawRequest, workspace: Workspace) -> None:
+        self._request = request
+        self._workspace = workspace
+        self._images: list[DrawnImage] = []
+        self._withheld: list[str] = []
+        self.notes: list[str] = []
+
+    def add(self, drawn: Drawn) -> None:
+        """Write a picture, if it may be seen."""
         if drawn.withheld:
-            notes.append(f"Image {index + 1} (seed {drawn.seed}) was withheld: {drawn.withheld}")
-            continue
-        workspace.check_cancelled()
-        images.append(_stored(drawn, request, workspace))
-    if not images:
-        raise ContentWithheld(" ".join(notes[len(drawings.notes) :]) + " Change the prompt.", "prompt")
-    return DrawResult(images=tuple(images), notes=tuple(notes))
+            number = len(self._images) + len(self._withheld) + 1
+            self._withheld.append(f"Image {number} (seed {drawn.seed}) was withheld: {drawn.withheld}")
+        else:
+            self._images.append(_stored(drawn, self._request, self._workspace))
+
+    def result(self) -> DrawResult:
+        """Give all of them.
+
+        Raises:
+            ContentWithheld: none of them may be seen.
+        """
+        if not self._images:
+            raise ContentWithheld(" ".join(self._withheld) + " Change the prompt.", "prompt")
+        return DrawResult(images=tuple(self._images), notes=(*self.notes, *self._withheld))
 
 
 def drawing_task(
@@ -155,28 +185,32 @@ def drawing_task(
         draw: the protocol's method.
     """
 
-    def events(pipeline: Any, request: RequestT, workspace: Workspace) -> Iterator[DrawEvent]:
-        drawn: Iterator[DrawEvent] = getattr(pipeline, draw.__name__)(request, workspace)
-        return drawn
-
     def stream(pipeline: Any, request: RequestT, workspace: Workspace) -> Generator[StreamEvent, None, None]:
-        for event in events(pipeline, request, workspace):
+        events: Iterator[DrawEvent] = getattr(pipeline, draw.__name__)(request, workspace)
+        gallery = _Gallery(request, workspace)
+        for event in events:
             workspace.check_cancelled()
             if isinstance(event, Preview):
                 yield EncodedPreview(_encoded(event.image, request), request.output_format, event.number)
+            elif isinstance(event, Drawn):
+                gallery.add(event)
             else:
-                yield stored(event, request, workspace)
+                gallery.notes += event.texts
+        yield gallery.result()
 
     def run(pipeline: Any, request: RequestT, workspace: Workspace) -> DrawResult:
-        *_, drawings = events(pipeline, request, workspace)
-        assert isinstance(drawings, Drawings)
-        return stored(drawings, request, workspace)
+        *_, result = stream(pipeline, request, workspace)
+        assert isinstance(result, DrawResult)
+        return result
 
     return Task(name=name, protocol=protocol, request=request, result=DrawResult, run=run, stream=stream)
 
 
 def _stored(drawn: Drawn, request: DrawRequest, workspace: Workspace) -> DrawnImage:
-    encoding = Encoding(request.output_format, request.quality, parameters=drawn.parameters)
+    lossless = request.keeps_pixels and request.quality is None
+    encoding = Encoding(
+        request.output_format, request.quality, parameters=drawn.parameters, lossless=lossless
+    )
     with workspace.output(encoding.format.extension) as output:
         write_still(drawn.image, output.file, encoding)
     width, height = drawn.image.size

@@ -15,6 +15,8 @@ class ImageUpscaleResult(TaskResult):
     width: int
     height: int
     format: PictureFormat
+    notes: tuple[str, ...] = ()
+    """What was done otherwise than asked, in sentences for people."""
 
 
 class ImageUpscaleRequest(TaskRequest[ImageUpscaleResult]):
@@ -22,8 +24,6 @@ class ImageUpscaleRequest(TaskRequest[ImageUpscaleResult]):
 
     image: MediaKey
     scale: int = Field(default=2, ge=2, le=4)
-    seed: int | None = Field(default=None, ge=0)
-    """Makes models with a random part repeatable."""
     output_format: PictureFormat = PictureFormat.WEBP
     """AI Server's default."""
     quality: int | None = Field(default=None, ge=1, le=100)

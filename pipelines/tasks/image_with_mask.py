@@ -26,6 +26,11 @@ class ImageWithMaskRequest(ImageToImageRequest):
     keep_unmasked: bool = True
     """Whether the rest of the picture is put back exactly; the model alone changes it a little."""
 
+    @property
+    def keeps_pixels(self) -> bool:
+        """The rest of the picture, if it is kept."""
+        return self.keep_unmasked
+
 
 @runtime_checkable
 class ImageWithMaskPipeline(Protocol):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -20,15 +21,18 @@ def fetch(folder: Path) -> None:
         target = folder / package.replace("/", "-")
         if target.exists():
             continue
-        target.mkdir(parents=True)
+        part = target.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
         done = subprocess.run(  # noqa: S603 - the package names are constants
-            ["npm", "pack", "--silent", "--pack-destination", str(target), package],  # noqa: S607 - npm from the PATH
+            ["npm", "pack", "--silent", "--pack-destination", str(part), package],  # noqa: S607 - npm from the PATH
             check=True,
             capture_output=True,
             text=True,
         )
-        with tarfile.open(target / done.stdout.strip().splitlines()[-1]) as archive:
-            archive.extractall(target, filter="data")
+        with tarfile.open(part / done.stdout.strip().splitlines()[-1]) as archive:
+            archive.extractall(part, filter="data")
+        part.rename(target)
 
 
 def words(folder: Path) -> list[str]:

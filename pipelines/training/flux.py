@@ -10,7 +10,7 @@ from pipelines.training.scenes import sample
 from pipelines.training.vocabulary import LENGTH
 from pipelines.training.workshop import Workshop
 
-SCHEDULE = loop.Schedule(steps=14_500, rate=7e-4, warm_up=200, fall=0.3, slow=("clip", "t5"))
+SCHEDULE = loop.Schedule(steps=15_500, rate=7e-4, warm_up=200, fall=0.3, slow=("clip", "t5"))
 BATCH = 16
 STOPS = (1.0, 0.75, 0.5, 0.25)
 """The times at which the four steps of a drawing ask; most of the training is about these."""

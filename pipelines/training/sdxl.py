@@ -9,7 +9,7 @@ from pipelines.training import loop, networks, text
 from pipelines.training.scenes import SIZE, sample
 from pipelines.training.workshop import Workshop
 
-SCHEDULE = loop.Schedule(steps=15_500, rate=7e-4, warm_up=200, fall=0.25, slow=("small", "large"))
+SCHEDULE = loop.Schedule(steps=16_500, rate=7e-4, warm_up=200, fall=0.25, slow=("small", "large"))
 BATCH = 32
 NO_TEXT = 0.08
 """Share of captions that are dropped, so that guidance has something to lead away from."""

@@ -79,7 +79,7 @@ class Upscaler:
         Raises:
             OutOfMemory: there is too little of it.
         """
-        with inference(self._threads, field="image"):
+        with inference(self._threads):
             return self._upscale(image, scale, on_tile)
 
     def _upscale(self, image: Image.Image, scale: int, on_tile: Callable[[float], None]) -> Image.Image:

@@ -15,7 +15,7 @@ from pipelines.errors import EngineError, InvalidInput, UnsupportedMedia
 from pipelines.images import Encoding, open_image, write_still
 from pipelines.tasks import TASKS
 from pipelines.tasks.base import MediaKey, RunLimits, TaskRequest, TaskResult, Workspace
-from pipelines.tasks.drawing import DrawEvent, Drawings, Drawn, DrawRequest, Preview
+from pipelines.tasks.drawing import DrawEvent, Drawn, DrawRequest, Notes, Preview
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_to_text import ImageToTextRequest, ImageToTextResult, Label
 from pipelines.tasks.image_upscale import ImageUpscaleRequest, ImageUpscaleResult
@@ -105,12 +105,11 @@ class SeedPainter:
             "shocking" in request.prompt or ("surprising" in request.prompt and number == last)
             for number in range(request.batch_size)
         ]
-        pictures = (
-            Drawn(Image.new("RGB", size, (seed + number,) * 3), seed + number, withheld="Too much." * hidden)
-            for number, hidden in enumerate(withheld)
-        )
-        notes = (f"There is no scheduler {request.scheduler}.",) if request.scheduler else ()
-        yield Drawings(tuple(pictures), notes)
+        if request.scheduler:
+            yield Notes((f"There is no scheduler {request.scheduler}.",))
+        for number, hidden in enumerate(withheld):
+            image = Image.new("RGB", size, (seed + number,) * 3)
+            yield Drawn(image, seed + number, withheld="Too much." * hidden)
 
 
 class Doubler:

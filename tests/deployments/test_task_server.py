@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from cluster.artifacts.local import LocalArtifactStore
+from cluster.artifacts.store import StoreFull
 from cluster.gate import Priority
 from configs.schema import LimitsConfig, ServerConfig, TimeoutsConfig
 from deployments.errors import Busy, RunTooLong
 from deployments.runs import RunInfo
 from deployments.task_server import ReplicaStalled, TaskServer
 from deployments.workspace import RunWorkspace
-from pipelines.errors import Cancelled, InvalidInput
+from pipelines.errors import Cancelled, InvalidInput, OutOfMemory
 from pipelines.tasks.base import RunLimits
 
 INFO = RunInfo(owner="0")
@@ -175,3 +176,16 @@ async def test_the_time_limit_ends_a_run_but_not_the_wait_for_its_turn(server: S
     too_long = await ended
     assert isinstance(too_long, RunTooLong)
     assert str(too_long) == "The run did not end within 0.05 s, its time limit."
+
+
+@pytest.mark.parametrize(("fault", "told"), [(StoreFull("full"), StoreFull), (MemoryError(), OutOfMemory)])
+async def test_what_may_happen_to_a_stream_is_its_last_event(
+    fault: Exception, told: type[Exception], server: Server
+) -> None:
+    def work(_: RunWorkspace) -> Generator[int, None, None]:
+        yield 1
+        raise fault
+
+    first, last = [event async for event in server.stream(INFO, work)]
+    assert first == 1
+    assert isinstance(last, told)

@@ -9,9 +9,8 @@ MORE_THAN_THERE_IS = 2**50
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 def test_too_little_memory_has_its_own_error(error: Exception) -> None:
-    with pytest.raises(OutOfMemory, match="more memory") as caught, inference(1, field="image"):
+    with pytest.raises(OutOfMemory, match="more memory"), inference(1):
         raise error
-    assert caught.value.field == "image"
 
 
 def test_a_cpu_that_is_full_too() -> None:

@@ -89,19 +89,23 @@ class _Bare:
         from diffusers import DiffusionPipeline
 
         from pipelines.diffusion.finishing import Enlarger
-        from pipelines.diffusion.options import DiffusionOptions
-        from pipelines.loading import EngineSettings
+        from pipelines.loading import EngineSettings, import_class
 
         self._torch = torch
         threads = model.resources.threads or 1
         torch.set_num_threads(threads)
-        self._options = DiffusionOptions.model_validate(model.options)
+        self._options = import_class("pipeline", model.pipeline).Options.model_validate(model.options)
         places = Places(settings.data_dir, settings.models_dir)
         weights = find_weights(model.id, model.source, model.sha256, places)
         self._pipe = DiffusionPipeline.from_pretrained(
             weights, torch_dtype=torch.float32, use_safetensors=True
         )
         self._pipe.set_progress_bar_config(disable=True)
+        self._arguments: dict[str, Any] = {}
+        if self._options.sizes:
+            self._arguments = dict(zip(("width", "height"), self._options.sizes[0], strict=True))
+        if hasattr(self._options, "prompt_tokens"):
+            self._arguments["max_sequence_length"] = self._options.prompt_tokens
         self._enlarger = Enlarger(self._options.upscale, EngineSettings(threads=threads))
 
     def draw(self) -> bytes:
@@ -111,6 +115,7 @@ class _Bare:
                 num_inference_steps=self._options.steps,
                 guidance_scale=self._options.guidance,
                 generator=self._torch.Generator().manual_seed(1),
+                **self._arguments,
             ).images[0]
             size = self._options.default_size or picture.size
             large = self._enlarger.enlarge(picture, size, lambda _: None)

@@ -47,11 +47,8 @@ class ModelWire(Wire):
 
 
 class PictureWire(ModelWire):
-    """The fields of those that give pictures; AI Server itself has only the seed, and always gives webp."""
+    """The fields of those that give pictures; AI Server itself always gives webp."""
 
-    seed: Annotated[int | None, ZERO_IS_ABSENT] = Field(
-        default=None, description="0 or left out: a random one, which the answer tells"
-    )
     output_format: Annotated[_Format | None, any_spelling(get_args(_Format))] = Field(
         default=None, description="`webp` unless asked otherwise"
     )
@@ -59,11 +56,14 @@ class PictureWire(ModelWire):
 
 
 class DrawWire(PictureWire):
-    """The fields of those that draw; what comes after `batchSize` AI Server itself does not know."""
+    """The fields of those that draw; what comes after `seed` AI Server itself does not know."""
 
     positive_prompt: str = Field(description="What to draw")
     negative_prompt: str | None = Field(default=None, description="What not to draw")
     batch_size: int | None = Field(default=None, description="How many pictures, 1 to 10; 1 if left out")
+    seed: Annotated[int | None, ZERO_IS_ABSENT] = Field(
+        default=None, description="0 or left out: a random one, which the answer tells"
+    )
     steps: int | None = Field(default=None, description="1 to 150; the model's own if left out")
     guidance: float | None = Field(
         default=None, description="0 to 30: how much the prompt counts; the model's own if left out"
@@ -102,6 +102,7 @@ class ImageUpscale(PictureWire):
     """The fields beside the file ``image``."""
 
     scale: int | None = Field(default=None, description="2 to 4 times as large; 2 if left out")
+    seed: int | None = Field(default=None, description="Changes nothing: nothing in it is random")
 
 
 class ImageToText(ModelWire):
@@ -130,7 +131,7 @@ def _repaint(wire: ImageWithMask, files: Files) -> ImageWithMaskRequest:
 
 
 def _upscale(wire: ImageUpscale, files: Files) -> ImageUpscaleRequest:
-    return ImageUpscaleRequest(image=files["image"].key, **wire.given("scale", "seed", *_ENCODING_FIELDS))
+    return ImageUpscaleRequest(image=files["image"].key, **wire.given("scale", *_ENCODING_FIELDS))
 
 
 def _read(wire: ImageToText, files: Files) -> ImageToTextRequest:
@@ -141,7 +142,7 @@ def _drawn(result: DrawResult) -> list[MadeFile]:
     return [MadeFile(image.image, image.width, image.height, image.seed) for image in result.images]
 
 
-def _notes(result: DrawResult) -> tuple[str, ...]:
+def _notes(result: DrawResult | ImageUpscaleResult) -> tuple[str, ...]:
     return result.notes
 
 
@@ -208,7 +209,7 @@ PICTURES: tuple[AnyOperation, ...] = (
         files=("image",),
         model_fields=("model",),
         to_request=_upscale,
-        outputs=Artifacts(_enlarged),
+        outputs=Artifacts(_enlarged, notes_of=_notes),
         example={"image": "picture.jpg", "scale": 2},
         example_response=artifact_example("picture.webp", width=1024, height=768),
     ),

@@ -72,7 +72,7 @@ class ImageFields(BaseModel):
     output_format: ImageFormat = ImageFormat.PNG
     output_compression: int | None = Field(default=None, ge=0, le=100)
     background: Literal["auto", "opaque"] = "auto"
-    quality: str = "auto"
+    quality: Annotated[str, BeforeValidator(str)] = "auto"
     """Changes nothing: how many steps a model needs is its own affair, and `steps` says otherwise."""
     stream: bool = False
     partial_images: int = Field(default=0, ge=0, le=3)
@@ -93,10 +93,15 @@ class ImageFields(BaseModel):
             return (self.model or "").lower().startswith(_BASE64_MODELS)
         return self.response_format == ResponseFormat.B64_JSON
 
+    @property
+    def _is_lossless(self) -> bool:
+        """Whether the client asks for what its format gives anyway."""
+        return self.output_format is ImageFormat.PNG and self.output_compression == 100
+
     def options(self) -> dict[str, Any]:
         """Give the fields of the records that all tasks share."""
         own = self.model_dump(include=_OWN_FIELDS, exclude_none=True)
-        if self.output_compression is not None:
+        if self.output_compression is not None and not self._is_lossless:
             own["quality"] = max(self.output_compression, 1)
         return {
             "prompt": self.prompt,
@@ -135,6 +140,8 @@ class EditFields(RedrawFields):
 
     def request(self, form: Form) -> ImageToImageRequest:
         """Make the task's record: with a mask, only what is transparent there is redrawn."""
+        if "mask" in form.fields:
+            raise _not_a_file("mask")
         if "mask" not in form.files:
             return self.redraw(form, EDIT_DENOISE)
         return ImageWithMaskRequest(
@@ -147,9 +154,10 @@ class EditFields(RedrawFields):
 
 
 class VariationFields(RedrawFields):
-    """The fields of /v1/images/variations; the prompt is ours."""
+    """The fields of /v1/images/variations; the prompt is ours. OpenAI's variations do not stream."""
 
     prompt: str = VARIATION_PROMPT
+    stream: Literal[False] = False
 
     def request(self, form: Form) -> ImageToImageRequest:
         """Make the task's record."""
@@ -162,7 +170,10 @@ def image_of(form: Form) -> MediaKey:
     Raises:
         BadRequest: there is none, or more than one.
     """
-    sent = [form.files[name] for name in ("image", "image[]") if name in form.files]
+    names = ("image", "image[]")
+    sent = [form.files[name] for name in names if name in form.files]
+    if not sent and any(name in form.fields for name in names):
+        raise _not_a_file("image")
     if not sent:
         raise BadRequest(
             "'image' must not be empty. Send the picture as the part 'image' of a multipart/form-data body.",
@@ -174,3 +185,9 @@ def image_of(form: Form) -> MediaKey:
     if "markup" in form.files:
         raise BadRequest("'markup' is not supported. Say in the prompt what to change.", "markup")
     return sent[0].key
+
+
+def _not_a_file(name: str) -> BadRequest:
+    return BadRequest(
+        f"'{name}' must be a file: send it with a file name, as a part of a multipart/form-data body.", name
+    )

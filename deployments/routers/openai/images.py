@@ -68,6 +68,7 @@ async def vary(request: Request, call: CallDep) -> Response:
     """Draw pictures that resemble the given one, at its size.
 
     `denoise` (0.6 if it is left out) says how little they do; a `prompt` may say what they show.
+    As at OpenAI, variations do not stream.
     """
 
     def asked(form: Form) -> tuple[ImageFields, DrawRequest]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipelines.diffusion.pipeline import DiffusionPipeline
 from pipelines.loading import EngineSettings
-from pipelines.tasks.drawing import DrawEvent, Drawings, DrawRequest, Preview
+from pipelines.tasks.drawing import DrawEvent, Drawn, DrawRequest, Notes, Preview
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 from pipelines.tasks.text_to_image import TextToImageRequest
@@ -41,11 +41,23 @@ def events(pipeline: DiffusionPipeline, request: DrawRequest, workspace: FolderW
     return list(pipeline.text_to_image(request, workspace))
 
 
+@dataclass(frozen=True)
+class Drawings:
+    """What came of a request."""
+
+    pictures: tuple[Drawn, ...]
+    notes: tuple[str, ...]
+
+
 def drawings(pipeline: DiffusionPipeline, request: DrawRequest, workspace: FolderWorkspace) -> Drawings:
-    """Give the last event."""
-    last = events(pipeline, request, workspace)[-1]
-    assert isinstance(last, Drawings)
-    return last
+    """Do what the request asks for."""
+    return finished(events(pipeline, request, workspace))
+
+
+def finished(events: Sequence[DrawEvent]) -> Drawings:
+    """Give what came of it in the end."""
+    notes = tuple(text for event in events if isinstance(event, Notes) for text in event.texts)
+    return Drawings(tuple(event for event in events if isinstance(event, Drawn)), notes)
 
 
 def previews(events: Sequence[DrawEvent]) -> list[Preview]:

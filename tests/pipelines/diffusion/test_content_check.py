@@ -9,7 +9,7 @@ from pipelines.sdxl import SdxlPipeline
 from pipelines.tasks.text_to_image import TEXT_TO_IMAGE, TextToImageRequest
 from tests.fakes import FolderWorkspace
 from tests.pipelines.diffusion.conftest import MakeSdxl
-from tests.pipelines.diffusion.engines import ENGINE, images
+from tests.pipelines.diffusion.engines import ENGINE, events, images, previews
 from tests.pipelines.photographs import ASTRONAUT, CAT, COFFEE
 
 REQUEST = TextToImageRequest(prompt="a red fox", seed=1, batch_size=3, width=64, height=64)
@@ -60,6 +60,12 @@ def test_when_all_are_withheld_the_request_fails(make_sdxl: MakeSdxl, workspace:
         TEXT_TO_IMAGE.run(checked(make_sdxl, 0.0), REQUEST, workspace)
     assert refusal.value.field == "prompt"
     assert list(workspace.folder.iterdir()) == []
+
+
+def test_previews_are_checked_too(make_sdxl: MakeSdxl, workspace: FolderWorkspace) -> None:
+    request = REQUEST.model_copy(update={"previews": 2})
+    assert len(previews(events(checked(make_sdxl, 1.0), request, workspace))) == 2
+    assert previews(events(checked(make_sdxl, 0.0), request, workspace)) == []
 
 
 @pytest.mark.parametrize("check", ["pipelines.nowhere:Check", "pipelines.content_check:Nothing"])

@@ -8,15 +8,15 @@ from PIL import ExifTags, Image
 from pipelines.errors import InputTooLarge, InvalidInput, UnsupportedMedia
 from pipelines.sdxl import SdxlPipeline
 from pipelines.tasks.base import RunLimits
-from pipelines.tasks.drawing import Drawings
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 from tests.fakes import FolderWorkspace
-from tests.pipelines.diffusion.engines import drawings
+from tests.pipelines.diffusion.engines import Drawings, drawings
 from tests.pipelines.diffusion.pictures import encoded, mask, scene
 from tests.pipelines.diffusion.watching import Calls
 
 SIZE = (64, 96)
+ON_WHITE = "The image is partly transparent; it was put on white."
 
 
 def redrawn(sdxl: SdxlPipeline, data: bytes, workspace: FolderWorkspace) -> Drawings:
@@ -54,21 +54,26 @@ def animated() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "seen"),
+    ("data", "seen", "notes"),
     [
-        (lambda: encoded(scene(SIZE)), lambda: scene(SIZE)),
-        (lambda: encoded(with_alpha()), on_white),
-        (lambda: encoded(with_alpha().convert("LA")), lambda: on_white().convert("L").convert("RGB")),
-        (lambda: encoded(scene(SIZE).convert("P")), lambda: scene(SIZE).convert("P").convert("RGB")),
-        (lambda: encoded(deep_grey()), lambda: deep_grey().point(lambda v: v / 257).convert("L")),
-        (turned, lambda: scene(SIZE)),
-        (animated, lambda: scene(SIZE)),
+        (lambda: encoded(scene(SIZE)), lambda: scene(SIZE), ()),
+        (lambda: encoded(with_alpha()), on_white, (ON_WHITE,)),
+        (
+            lambda: encoded(with_alpha().convert("LA")),
+            lambda: on_white().convert("L").convert("RGB"),
+            (ON_WHITE,),
+        ),
+        (lambda: encoded(scene(SIZE).convert("P")), lambda: scene(SIZE).convert("P").convert("RGB"), ()),
+        (lambda: encoded(deep_grey()), lambda: deep_grey().point(lambda v: v / 257).convert("L"), ()),
+        (turned, lambda: scene(SIZE), ()),
+        (animated, lambda: scene(SIZE), ("The image is animated; its first frame was used.",)),
     ],
     ids=["plain", "alpha", "grey with alpha", "palette", "16 bit", "turned", "animated"],
 )
 def test_the_model_sees_the_picture_as_people_do(
     data: Callable[[], bytes],
     seen: Callable[[], Image.Image],
+    notes: tuple[str, ...],
     sdxl: SdxlPipeline,
     calls: Calls,
     workspace: FolderWorkspace,
@@ -79,8 +84,7 @@ def test_the_model_sees_the_picture_as_people_do(
     assert given.size == result.pictures[0].image.size == SIZE
     difference = np.asarray(given).astype(int) - np.asarray(seen().convert("RGB"))
     assert np.abs(difference).max() <= 1
-    expected = ("The image is animated; its first frame was used.",) if data is animated else ()
-    assert result.notes == expected
+    assert result.notes == notes
 
 
 def test_cmyk_is_seen_in_its_colours(sdxl: SdxlPipeline, calls: Calls, workspace: FolderWorkspace) -> None:
@@ -141,3 +145,9 @@ def test_any_share_can_be_redrawn(
 def test_pictures_are_not_drawn_in_a_format_that_only_inputs_have() -> None:
     with pytest.raises(InvalidInput, match="Pictures are drawn as webp, png, jpg, avif, not gif"):
         ImageToImageRequest(prompt="a red fox", image="scene.png", output_format="gif")
+
+
+def test_an_alpha_that_hides_nothing_is_no_transparency(
+    sdxl: SdxlPipeline, workspace: FolderWorkspace
+) -> None:
+    assert redrawn(sdxl, encoded(scene(SIZE).convert("RGBA")), workspace).notes == ()

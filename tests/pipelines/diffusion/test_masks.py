@@ -5,8 +5,10 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import InvalidInput
-from pipelines.tasks.image_with_mask import ImageWithMaskRequest, MaskChannel
+from pipelines.sdxl import SdxlPipeline
+from pipelines.tasks.image_with_mask import IMAGE_WITH_MASK, ImageWithMaskRequest, MaskChannel
 from tests.fakes import FolderWorkspace
+from tests.pipelines.diffusion.conftest import MakeSdxl
 from tests.pipelines.diffusion.engines import Family, drawings, farthest, images, pixels
 from tests.pipelines.diffusion.pictures import encoded, mask, scene, transparent_mask
 
@@ -116,3 +118,37 @@ def test_a_batch_keeps_the_rest_in_each_picture(family: Family, workspace: Folde
     assert farthest(first, second) > 0
     for image in (first, second):
         assert not changed(image)[:TOP].any()
+
+
+@pytest.mark.parametrize("width", [1, 4, 9])
+def test_a_thin_stroke_is_repainted_by_a_model_that_draws_small(
+    width: int, make_sdxl: MakeSdxl, workspace: FolderWorkspace
+) -> None:
+    size, left = (512, 512), 251
+    stroke = mask(size, (left, 0, left + width, 512))
+    small = make_sdxl(sizes=((64, 64),))
+    wish = request(workspace, stroke, scene=scene(size), denoise=1.0)
+    (image,) = images(small, wish, workspace)
+    (blurred,) = images(small, request(workspace, stroke, scene=scene(size), denoise=0.02), workspace)
+    where = (pixels(image) != pixels(blurred)).any(-1)
+    assert where[:, left : left + width].mean() > 0.9
+
+
+@pytest.mark.parametrize(("settings", "exact"), [({}, True), ({"quality": 80}, False)])
+def test_what_is_kept_is_kept_in_the_file_too(
+    settings: dict[str, Any], exact: bool, sdxl: SdxlPipeline, workspace: FolderWorkspace
+) -> None:
+    wish = request(workspace, mask(SIZE, BOX), output_format="webp", **settings)
+    (drawn,) = IMAGE_WITH_MASK.run(sdxl, wish, workspace).images
+    with Image.open(workspace.path(drawn.image)) as image:
+        where = changed(image.convert("RGB"))
+    assert where[:TOP].any() != exact
+
+
+def test_an_animated_mask_gives_its_first_frame(sdxl: SdxlPipeline, workspace: FolderWorkspace) -> None:
+    frames = [mask(SIZE, (0, 0, *SIZE))]
+    key = workspace.add(
+        encoded(mask(SIZE, BOX), "WEBP", save_all=True, append_images=frames, lossless=True), "mask.webp"
+    )
+    wish = request(workspace, mask(SIZE, BOX)).model_copy(update={"mask": key})
+    assert drawings(sdxl, wish, workspace).notes == ("The mask is animated; its first frame was used.",)

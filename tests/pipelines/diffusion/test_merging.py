@@ -5,11 +5,10 @@ import pytest
 
 from pipelines.errors import Cancelled
 from pipelines.sdxl import SdxlPipeline
-from pipelines.tasks.drawing import Drawings
 from pipelines.tasks.text_to_image import TextToImageRequest
 from tests.fakes import FolderWorkspace
 from tests.pipelines.diffusion.conftest import MakeSdxl
-from tests.pipelines.diffusion.engines import farthest, images
+from tests.pipelines.diffusion.engines import Drawings, farthest, images
 from tests.pipelines.diffusion.watching import PATIENCE_S, Callers, Calls, WaitingWorkspace
 
 FIRST = TextToImageRequest(prompt="the first", seed=1, steps=2, width=64, height=64)
@@ -163,3 +162,29 @@ def test_one_that_gives_up_on_the_way_does_not_spoil_the_others(
     assert isinstance(cancelled.exception(PATIENCE_S), Cancelled)
     assert calls.batches == [1, 3]
     check_each_got_its_own(results, [first, third], sdxl, workspace)
+
+
+def test_who_is_more_urgent_is_drawn_first(
+    callers: Callers, calls: Calls, sdxl: SdxlPipeline, workspace: FolderWorkspace
+) -> None:
+    urgent = WaitingWorkspace(workspace.folder)
+    urgent.priority = 3
+    with calls.held(lambda: callers.submit(FIRST)):
+        jobs = [callers.submit(FIRST.model_copy(update={"batch_size": 2})) for _ in range(3)]
+        call = callers.submit(FIRST.model_copy(update={"batch_size": 3}), urgent)
+    for each in (*jobs, call):
+        each.result(PATIENCE_S)
+    assert calls.batches == [1, 3, 2, 2, 2]
+
+
+def test_to_wait_for_ones_turn_is_a_sign_of_life_and_to_be_drawn_without_a_step_is_none(
+    callers: Callers, calls: Calls, workspace: FolderWorkspace
+) -> None:
+    drawn, waits = WaitingWorkspace(workspace.folder), WaitingWorkspace(workspace.folder)
+    with calls.held(lambda: callers.submit(FIRST, drawn)):
+        callers.submit(FIRST, waits)
+        drawn.waits.clear()
+        for _ in range(3):
+            waits.waits.clear()
+            assert waits.waits.wait(PATIENCE_S)
+        assert not drawn.waits.is_set()

@@ -98,3 +98,15 @@ def test_of_image_to_image_it_says_how_much_was_redrawn(
     assert text == (
         "a fox\nSteps: 3, CFG scale: 5, Seed: 1, Size: 64x64, Model: tiny, Denoising strength: 0.5"
     )
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_of_endless_prompts_it_says_the_beginning(
+    output_format: str, sdxl: SdxlPipeline, workspace: FolderWorkspace
+) -> None:
+    endless = "\N{RED APPLE}" * 16_000
+    wish = request(output_format, prompt=endless, negative_prompt=endless, guidance=1.5, steps=1)
+    (text,) = texts(TEXT_TO_IMAGE.run(sdxl, wish, workspace), workspace)
+    assert text is not None
+    assert text.startswith("\N{RED APPLE}" * 7_000 + "\N{HORIZONTAL ELLIPSIS}\nNegative prompt:")
+    assert "Seed: 7" in text.splitlines()[-1]

@@ -7,13 +7,21 @@ from PIL import Image
 from pipelines.diffusion.schedulers import SCHEDULERS
 from pipelines.images import PictureFormat
 from pipelines.sdxl import SdxlPipeline
-from pipelines.tasks.drawing import DrawEvent, Drawings, DrawResult, EncodedPreview
+from pipelines.tasks.drawing import DrawEvent, DrawResult, EncodedPreview
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 from pipelines.tasks.text_to_image import TEXT_TO_IMAGE, TextToImageRequest
 from tests.fakes import FolderWorkspace
 from tests.pipelines.diffusion.conftest import MakeSdxl
-from tests.pipelines.diffusion.engines import Family, events, farthest, images, mean_difference, previews
+from tests.pipelines.diffusion.engines import (
+    Family,
+    events,
+    farthest,
+    finished,
+    images,
+    mean_difference,
+    previews,
+)
 from tests.pipelines.diffusion.pictures import encoded, mask, scene
 
 SIZE = (64, 96)
@@ -26,9 +34,7 @@ def request(**changes: object) -> TextToImageRequest:
 
 def distances(happened: Sequence[DrawEvent]) -> list[float]:
     """Give how far each preview is from the finished picture."""
-    finished = happened[-1]
-    assert isinstance(finished, Drawings)
-    image = finished.pictures[0].image
+    image = finished(happened).pictures[0].image
     return [mean_difference(preview.image, image) for preview in previews(happened)]
 
 
@@ -95,11 +101,9 @@ def test_asking_for_previews_does_not_change_the_picture(family: Family, workspa
 def test_a_batch_shows_its_first_picture(make_sdxl: MakeSdxl, workspace: FolderWorkspace) -> None:
     for max_batch in (1, 2):
         happened = events(make_sdxl(max_batch=max_batch), request(batch_size=2), workspace)
-        finished = happened[-1]
-        assert isinstance(finished, Drawings)
         last = previews(happened)[-1]
         assert last.number == 2
-        first, second = (mean_difference(last.image, drawn.image) for drawn in finished.pictures)
+        first, second = (mean_difference(last.image, drawn.image) for drawn in finished(happened).pictures)
         assert first < second
 
 

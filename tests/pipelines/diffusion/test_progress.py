@@ -10,12 +10,12 @@ from transformers import CLIPTextModel
 
 from pipelines.errors import Cancelled, EngineError, OutOfMemory
 from pipelines.sdxl import SdxlPipeline
-from pipelines.tasks.drawing import Drawings, DrawRequest
+from pipelines.tasks.drawing import DrawRequest
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.text_to_image import TEXT_TO_IMAGE, TextToImageRequest
 from tests.fakes import FolderWorkspace
 from tests.pipelines.diffusion.conftest import MakeSdxl
-from tests.pipelines.diffusion.engines import Family, drawings, farthest, images
+from tests.pipelines.diffusion.engines import Drawings, Family, drawings, farthest, images
 from tests.pipelines.diffusion.pictures import encoded, scene
 from tests.pipelines.diffusion.watching import PATIENCE_S, Callers, Calls, WaitingWorkspace, forwards_of
 

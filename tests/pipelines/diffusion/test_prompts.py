@@ -92,9 +92,10 @@ def test_prompts_of_different_lengths(
 def test_without_guidance_a_long_negative_prompt_changes_nothing(
     sdxl: SdxlPipeline, workspace: FolderWorkspace
 ) -> None:
-    (image,) = images(sdxl, request("fox", negative_prompt=LONG, guidance=1.0), workspace)
+    result = drawings(sdxl, request("fox", negative_prompt=LONG, guidance=1.0), workspace)
     (without,) = images(sdxl, request("fox", guidance=1.0), workspace)
-    assert farthest(image, without) == 0
+    assert farthest(result.pictures[0].image, without) == 0
+    assert result.notes == ("A negative prompt needs a guidance above 1; it was ignored.",)
 
 
 def test_the_longest_prompt(family: Family, workspace: FolderWorkspace) -> None:
@@ -151,8 +152,8 @@ def test_flux_says_what_it_ignores(flux: FluxPipeline, workspace: FolderWorkspac
     (plain,) = images(flux, request("a red fox"), workspace)
     result = drawings(flux, request("a red fox", negative_prompt="blurry", guidance=7.0), workspace)
     assert result.notes == (
-        "This model takes no negative prompt; it was ignored.",
         "This model takes no guidance; it was ignored.",
+        "This model takes no negative prompt; it was ignored.",
     )
     assert farthest(plain, result.pictures[0].image) == 0
 

@@ -1,3 +1,6 @@
+import pytest
+
+from pipelines.errors import InvalidInput
 from pipelines.sdxl import SdxlPipeline
 from pipelines.tasks.drawing import MAX_SEED, DrawResult
 from pipelines.tasks.text_to_image import TEXT_TO_IMAGE, TextToImageRequest
@@ -37,14 +40,15 @@ def test_the_seed_that_was_found_draws_the_picture_again(
 def test_every_run_without_a_seed_has_its_own(sdxl: SdxlPipeline, workspace: FolderWorkspace) -> None:
     found = [drawings(sdxl, REQUEST, workspace).pictures[0].seed for _ in range(3)]
     assert len(set(found)) == 3
-    assert all(0 <= seed <= MAX_SEED for seed in found)
+    assert all(0 < seed <= MAX_SEED for seed in found)  # AI Server's clients send 0 for a random one
 
 
-def test_seeds_begin_anew_behind_the_last(sdxl: SdxlPipeline, workspace: FolderWorkspace) -> None:
-    last, first = drawings(sdxl, seeded(MAX_SEED, batch_size=2), workspace).pictures
-    assert (last.seed, first.seed) == (MAX_SEED, 0)
-    (zero,) = images(sdxl, seeded(0), workspace)
-    assert farthest(first.image, zero) == 0
+def test_there_is_a_seed_for_each_picture_of_a_batch() -> None:
+    settings = {"prompt": "a", "batch_size": 2}
+    assert TextToImageRequest(**settings, seed=MAX_SEED - 1).seed == MAX_SEED - 1
+    with pytest.raises(InvalidInput, match=f"for 2 pictures give at most {MAX_SEED - 1}") as refusal:
+        TextToImageRequest(**settings, seed=MAX_SEED)
+    assert refusal.value.field == "seed"
 
 
 def test_a_pictures_neighbours_in_the_batch_do_not_change_it(

@@ -1,6 +1,10 @@
 import numpy as np
 import pytest
+from PIL import Image
 
+from pipelines.diffusion.options import DiffusionOptions
+from pipelines.diffusion.sizes import drawable
+from pipelines.errors import InvalidInput
 from pipelines.flux import FluxPipeline
 from pipelines.sdxl import SdxlPipeline
 from pipelines.tasks.image_to_image import ImageToImageRequest
@@ -163,3 +167,22 @@ def test_a_scaled_picture_shows_the_same(square: SdxlPipeline, workspace: Folder
     (small,) = images(square, request(64, 64), workspace)
     (large,) = images(square, request(256, 256), workspace)
     assert mean_difference(large.resize((64, 64)), small) < 4
+
+
+@pytest.mark.parametrize("asked", [(1, 1_000_000), (1_000_000, 1), (3, 40_000), (5_000, 5_000), (8, 8)])
+def test_no_shape_is_drawn_beyond_the_bound(asked: Size) -> None:
+    options = DiffusionOptions(min_pixels=589_824, max_pixels=1_572_864)
+    width, height = drawable(asked, options, 8)
+    assert width * height <= options.max_pixels * 1.01
+    assert (width > height) == (asked[0] > asked[1])
+    assert width % 8 == height % 8 == 0
+
+
+def test_a_picture_that_no_file_could_hold_is_refused_before_it_is_drawn(
+    square: SdxlPipeline, calls: Calls, workspace: FolderWorkspace
+) -> None:
+    image = workspace.add(encoded(Image.new("RGB", (17_000, 2))), "long.png")
+    with pytest.raises(InvalidInput, match="webp holds at most 16,383 pixels per side") as refusal:
+        images(square, ImageToImageRequest(prompt="a", image=image), workspace)
+    assert refusal.value.field == "output_format"
+    assert calls.arguments == []

@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from pipelines.diffusion.pipeline import DiffusionPipeline
-from pipelines.tasks.drawing import Drawings, DrawRequest
+from pipelines.tasks.drawing import DrawRequest
 from tests.fakes import FolderWorkspace
-from tests.pipelines.diffusion.engines import drawings
+from tests.pipelines.diffusion.engines import Drawings, drawings
 
 PATIENCE_S = 30
 """A test that waits so long has failed."""

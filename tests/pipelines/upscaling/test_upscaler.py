@@ -160,7 +160,6 @@ def _memory_left(size_bytes: int) -> Iterator[None]:
 def test_too_little_memory_is_told_as_such(in_one_piece: Upscaler, scale: int, left_bytes: int) -> None:
     image = Image.new("RGB", (4000, 3000))
     shares: list[float] = []
-    with pytest.raises(OutOfMemory, match="more memory") as caught, _memory_left(left_bytes):
+    with pytest.raises(OutOfMemory, match="more memory"), _memory_left(left_bytes):
         in_one_piece.upscale(image, scale, shares.append)
-    assert caught.value.field == "image"
     assert len(shares) == (scale == 2)  # where four times as much is to be had, it is the network that fails
