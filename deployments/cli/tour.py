@@ -17,6 +17,9 @@ PROMPT = "a red apple on a blue background"
 
 Step = Callable[[httpx.Client, Path], str]
 
+_SECOND_FILES = {"WatermarkImage": "watermark", "ImageWithMask": "mask"}
+"""Operation -> its part for the sample; as a mask, the sample repaints the lower half and the disc."""
+
 
 def tour(
     folder: Annotated[Path, typer.Argument(help="Where the results go.")] = Path("try-results"),
@@ -59,8 +62,8 @@ def _picture(operation: str, fields: dict[str, str | int | float], *, drawn: boo
     def step(client: httpx.Client, folder: Path) -> str:
         source = folder / "drawn.png" if drawn else _sample(folder)
         files = {"image": ("picture.png", source.read_bytes())}
-        if operation == "WatermarkImage":
-            files["watermark"] = ("mark.png", _sample(folder).read_bytes())
+        if operation in _SECOND_FILES:
+            files[_SECOND_FILES[operation]] = ("second.png", _sample(folder).read_bytes())
         answer = ask(client, "POST", f"/api/{operation}", data=fields, files=files)
         url = answer.json()["results"][0]["url"]
         data = ask(client, "GET", url).content
@@ -91,6 +94,9 @@ def _write(path: Path, data: bytes) -> str:
 STEPS: dict[str, Step] = {
     "text to image": _draw,
     "image to image": _picture("ImageToImage", {"positivePrompt": "a tomato", "denoise": 0.7}, drawn=True),
+    "image with mask": _picture(
+        "ImageWithMask", {"positivePrompt": "a tomato on a green background"}, drawn=True
+    ),
     "image upscale": _picture("ImageUpscale", {"scale": 2}, drawn=True),
     "image to text": _describe,
     "text to speech": _speak,

@@ -16,6 +16,8 @@ MAX_PROMPT_LENGTH = 32_000
 """Characters, as OpenAI has it."""
 MAX_SEED = 2**31 - 1
 MAX_BATCH = 10
+MAX_STEPS = 150
+MAX_GUIDANCE = 30
 FORMATS = (PictureFormat.WEBP, PictureFormat.PNG, PictureFormat.JPG, PictureFormat.AVIF)
 """What drawn pictures can be written as; the first is the default, as AI Server has it."""
 
@@ -53,8 +55,8 @@ class DrawRequest(TaskRequest[DrawResult]):
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH)
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     """Picture i of a batch has seed + i; None takes a random one, which the result tells."""
-    steps: int | None = Field(default=None, ge=1, le=150)
-    guidance: float | None = Field(default=None, ge=0.0, le=30.0)
+    steps: int | None = Field(default=None, ge=1, le=MAX_STEPS)
+    guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE)
     """How much the picture follows the prompt (classifier-free guidance)."""
     scheduler: str | None = Field(default=None, max_length=40)
     loras: tuple[str, ...] = Field(default=(), max_length=8)

@@ -17,7 +17,7 @@ from deployments.routers.aiserver.operation import (
     text_example,
 )
 from deployments.routers.aiserver.wire import ZERO_IS_ABSENT, Wire, any_spelling
-from pipelines.tasks.drawing import MAX_SIDE, MIN_SIDE, DrawResult
+from pipelines.tasks.drawing import MAX_BATCH, MAX_GUIDANCE, MAX_SIDE, MAX_STEPS, MIN_SIDE, DrawResult
 from pipelines.tasks.image_to_image import DEFAULT_DENOISE, IMAGE_TO_IMAGE, ImageToImageRequest
 from pipelines.tasks.image_to_text import IMAGE_TO_TEXT, ImageToTextRequest, ImageToTextResult
 from pipelines.tasks.image_upscale import IMAGE_UPSCALE, ImageUpscaleRequest, ImageUpscaleResult
@@ -60,13 +60,16 @@ class DrawWire(PictureWire):
 
     positive_prompt: str = Field(description="What to draw")
     negative_prompt: str | None = Field(default=None, description="What not to draw")
-    batch_size: int | None = Field(default=None, description="How many pictures, 1 to 10; 1 if left out")
+    batch_size: int | None = Field(
+        default=None, description=f"How many pictures, 1 to {MAX_BATCH}; 1 if left out"
+    )
     seed: Annotated[int | None, ZERO_IS_ABSENT] = Field(
         default=None, description="0 or left out: a random one, which the answer tells"
     )
-    steps: int | None = Field(default=None, description="1 to 150; the model's own if left out")
+    steps: int | None = Field(default=None, description=f"1 to {MAX_STEPS}; the model's own if left out")
     guidance: float | None = Field(
-        default=None, description="0 to 30: how much the prompt counts; the model's own if left out"
+        default=None,
+        description=f"0 to {MAX_GUIDANCE}: how much the prompt counts; the model's own if left out",
     )
     scheduler: str | None = Field(default=None, description="The model's own if left out")
     loras: Annotated[tuple[str, ...] | None, BeforeValidator(listed)] = Field(
@@ -102,7 +105,7 @@ class ImageUpscale(PictureWire):
     """The fields beside the file ``image``."""
 
     scale: int | None = Field(default=None, description="2 to 4 times as large; 2 if left out")
-    seed: int | None = Field(default=None, description="Changes nothing: nothing in it is random")
+    seed: int | None = Field(default=None, ge=0, description="Changes nothing: nothing in it is random")
 
 
 class ImageToText(ModelWire):

@@ -11,7 +11,15 @@ from deployments.routers.openai.image_fields import (
     ImageFormat,
     ResponseFormat,
 )
-from pipelines.tasks.drawing import MAX_BATCH, MAX_PROMPT_LENGTH, MAX_SEED, MAX_SIDE, MIN_SIDE
+from pipelines.tasks.drawing import (
+    MAX_BATCH,
+    MAX_GUIDANCE,
+    MAX_PROMPT_LENGTH,
+    MAX_SEED,
+    MAX_SIDE,
+    MAX_STEPS,
+    MIN_SIDE,
+)
 
 _PROMPT: dict[str, Any] = {
     "type": "string",
@@ -50,8 +58,18 @@ _FIELDS: dict[str, Any] = {
         "maximum": MAX_SEED,
         "description": "Draws the same again; left out, a random one, which the answer tells.",
     },
-    "steps": {"type": "integer", "minimum": 1, "maximum": 150, "description": "Left out: the model's own."},
-    "guidance": {"type": "number", "minimum": 0, "maximum": 30, "description": "How much the prompt counts."},
+    "steps": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_STEPS,
+        "description": "Left out: the model's own.",
+    },
+    "guidance": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": MAX_GUIDANCE,
+        "description": "How much the prompt counts.",
+    },
     "scheduler": {"type": "string", "description": "Left out: the model's own."},
     "loras": {
         "type": "array",

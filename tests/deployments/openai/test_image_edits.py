@@ -58,6 +58,16 @@ class TestEdits:
         assert (error["param"], error["code"]) == ("image", "missing_required_parameter")
         assert "multipart/form-data" in error["message"]
 
+    @pytest.mark.parametrize("name", ["image", "mask"])
+    async def test_text_is_no_file(self, images_http: httpx2.AsyncClient, name: str) -> None:
+        files = {other: file for other, file in (("image", IMAGE), ("mask", MASK)) if other != name}
+        answer = await images_http.post(
+            "/v1/images/edits", data={"prompt": "a", name: "cat.png"}, files=files
+        )
+        error = answer.json()["error"]
+        assert (answer.status_code, error["param"]) == (400, name)
+        assert "must be a file" in error["message"]
+
     async def test_what_is_no_picture(self, images: AsyncImages) -> None:
         with pytest.raises(BadRequestError) as raised:
             await images.edit(image=("a.png", b"text"), prompt="A lighthouse")
@@ -101,3 +111,8 @@ class TestVariations:
         await images.create_variation(image=IMAGE, extra_body=extra)
         (request,) = painter.requests
         assert (request.prompt, request.denoise) == ("A cat", 0.2)
+
+    async def test_they_do_not_stream(self, images: AsyncImages) -> None:
+        with pytest.raises(BadRequestError) as raised:
+            await images.create_variation(image=IMAGE, extra_body={"stream": True})
+        assert raised.value.param == "stream"
