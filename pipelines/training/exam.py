@@ -14,6 +14,33 @@ from pipelines.training.objects import OBJECTS
 from pipelines.training.scenes import GROUNDS, held_out
 
 PLAIN, UNSEEN, REWORDED = "plain", "unseen", "reworded"
+SHEET = (
+    "a red apple",
+    "a cat",
+    "a cute dog on a blue background",
+    "a banana",
+    "an elephant on a green background",
+    "a strawberry on a yellow background",
+    "a rocket",
+    "a pizza",
+    "a car",
+    "a blue car on a white background",
+    "a panda on a pink background",
+    "a sunflower",
+    "a penguin on an orange background",
+    "a castle",
+    "a cup of coffee",
+    "a guitar on a purple background",
+    "a birthday cake",
+    "an octopus on a black background",
+    "a hamburger",
+    "a house on a cyan background",
+    "a butterfly",
+    "a key on a red background",
+    "a photo of a lion, highly detailed",
+    "a crown on a gray background",
+)
+"""What a person should look at."""
 CORNER = 0.1
 """Share of the picture's side; the ground is judged by its four corners."""
 

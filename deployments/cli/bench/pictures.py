@@ -1,6 +1,7 @@
 """`ai-server bench pictures`: does the model draw what it is asked for? A judge, trained apart, says so."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,20 +21,14 @@ COLUMNS = 8
 def pictures(
     model: Annotated[str, typer.Option(help="Which model draws.")] = "tiny-sdxl",
     prompts: Annotated[int, typer.Option(help="Ask only the first ones; 0 asks all 200.")] = 0,
-    sheet: Annotated[Path | None, typer.Option(help="Write the drawn pictures side by side.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Draw 24 more, and write them side by side.")] = None,
 ) -> None:
     """Draw 200 prompts of the tiny models' exam and print the judge's scores; the server must be running."""
     # Imported here: torch takes seconds, and the other commands do not need it.
     from pipelines.training import exam, judge
 
     asked = exam.questions()[: prompts or None]
-    with connect(Settings.from_environment()) as client:
-        drawn = []
-        for question in track(asked, f"{model} draws", console=Console(stderr=True)):
-            body = {"positivePrompt": question.prompt, "model": model, "seed": SEED, "outputFormat": "png"}
-            answer = ask(client, "POST", "/api/TextToImage", json=body).json()
-            picture = ask(client, "GET", answer["results"][0]["url"]).content
-            drawn.append(Image.open(io.BytesIO(picture)).convert("RGB"))
+    drawn = _drawn(model, [(question.prompt, SEED) for question in asked])
     table = Table(
         "", "prompts", "object, top 1", "object, top 5", "ground", title=f"What the judge sees on {model}'s"
     )
@@ -43,7 +38,20 @@ def pictures(
         )
     Console().print(table)
     if sheet:
-        contact_sheet(drawn).save(sheet)
+        wishes = [(prompt, seed) for seed, prompt in enumerate(exam.SHEET, 1)]
+        contact_sheet(_drawn(model, wishes)).save(sheet)
+
+
+def _drawn(model: str, wishes: Sequence[tuple[str, int]]) -> list[Image.Image]:
+    """Have prompts drawn, each with its seed."""
+    pictures = []
+    with connect(Settings.from_environment()) as client:
+        for prompt, seed in track(wishes, f"{model} draws", console=Console(stderr=True)):
+            body = {"positivePrompt": prompt, "model": model, "seed": seed, "outputFormat": "png"}
+            answer = ask(client, "POST", "/api/TextToImage", json=body).json()
+            picture = ask(client, "GET", answer["results"][0]["url"]).content
+            pictures.append(Image.open(io.BytesIO(picture)).convert("RGB"))
+    return pictures
 
 
 def contact_sheet(drawn: list[Image.Image], side: int = 128) -> Image.Image:
