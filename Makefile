@@ -39,7 +39,7 @@ imports: $(INSTALLED)  ## Who may import whom
 	$(BIN)/lint-imports
 
 unit: $(INSTALLED)  ## Tests that need no cluster
-	$(BIN)/python -m pytest -m "not e2e and not drill"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e and not drill"
 
 e2e: $(INSTALLED)  ## Tests against a real cluster with real models
 	$(BIN)/python -m pytest -m e2e
