@@ -81,7 +81,7 @@ def _compare(client: httpx.Client, model: ModelConfig, settings: Settings, runs:
 
 
 class _Bare:
-    """diffusers, set up as the server's model is, with the same enlargement and the same file at the end."""
+    """diffusers with the server's settings, the same enlargement and the same file at the end."""
 
     def __init__(self, model: ModelConfig, settings: Settings) -> None:
         # Imported here: they take seconds, and the other benchmarks do not need them.
