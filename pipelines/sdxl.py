@@ -25,6 +25,8 @@ from pipelines.images import Size
 from pipelines.loading import EngineSettings
 from pipelines.tasks.drawing import DrawRequest
 
+MAX_WINDOWS = 64
+"""Of a prompt that are read, 4,800 tokens of SDXL; endless prompts would hold up all others for a minute."""
 WINDOWS_AT_ONCE = 8
 """Of a prompt, in one call of its encoders."""
 
@@ -32,7 +34,7 @@ WINDOWS_AT_ONCE = 8
 class SdxlPipeline(DiffusionPipeline):
     """Any checkpoint in diffusers' format of SDXL.
 
-    Prompts of any length are read: beyond the text encoders' window (77 tokens) they are cut into several,
+    Long prompts are read: beyond the text encoders' window (77 tokens) they are cut into several,
     whose embeddings stand one after the other, as the tools of the field do it.
     """
 
@@ -80,11 +82,29 @@ class SdxlPipeline(DiffusionPipeline):
         images: list[Image.Image] = pipe.image_processor.postprocess(sample)
         return images
 
+    @property
+    def _most_tokens(self) -> int:
+        return MAX_WINDOWS * int(self._pipe.tokenizer.model_max_length - 2)
+
+    def _tokens(self, tokenizer: Any, text: str) -> list[int]:
+        tokens: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return tokens
+
+    def _remarks(self, request: DrawRequest) -> list[str]:
+        remarks = []
+        for what, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
+            count = len(self._tokens(self._pipe.tokenizer, text))
+            if count > self._most_tokens:
+                remarks.append(
+                    f"The {what} has {count} tokens; the model reads the first {self._most_tokens} of them."
+                )
+        return remarks
+
     def _token_windows(self, text: str) -> list[Tensor]:
         """Cut a prompt for both text encoders, whose tokenizers may differ: (windows, positions) each."""
         found = []
         for tokenizer in (self._pipe.tokenizer, self._pipe.tokenizer_2):
-            tokens = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+            tokens = self._tokens(tokenizer, text)[: self._most_tokens]
             marks = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
             found.append(windows(tokens, tokenizer.model_max_length, *marks))
         return found

@@ -105,6 +105,17 @@ def test_the_longest_prompt(family: Family, workspace: FolderWorkspace) -> None:
     assert result.pictures[0].image.size == (64, 64)
 
 
+def test_of_an_endless_prompt_sdxl_reads_the_beginning(
+    sdxl: SdxlPipeline, workspace: FolderWorkspace
+) -> None:
+    endless = f"{ONE_WINDOW} " * 64
+    read = drawings(sdxl, request(endless, steps=1), workspace)
+    more = drawings(sdxl, request(f"{endless} fox", steps=1), workspace)
+    assert read.notes == ()
+    assert "the model reads the first" in more.notes[0]
+    assert farthest(read.pictures[0].image, more.pictures[0].image) == 0
+
+
 def test_no_more_than_a_few_windows_are_encoded_at_once(
     sdxl: SdxlPipeline, workspace: FolderWorkspace
 ) -> None:
