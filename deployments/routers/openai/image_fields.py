@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from deployments.errors import BadRequest
@@ -157,7 +157,13 @@ class VariationFields(RedrawFields):
     """The fields of /v1/images/variations; the prompt is ours. OpenAI's variations do not stream."""
 
     prompt: str = VARIATION_PROMPT
-    stream: Literal[False] = False
+
+    @field_validator("stream")
+    @classmethod
+    def _comes_whole(cls, asked: bool) -> bool:
+        if asked:
+            raise PydanticCustomError("stream", "variations do not stream: leave it out")
+        return asked
 
     def request(self, form: Form) -> ImageToImageRequest:
         """Make the task's record."""

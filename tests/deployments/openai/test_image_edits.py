@@ -113,6 +113,7 @@ class TestVariations:
         assert (request.prompt, request.denoise) == ("A cat", 0.2)
 
     async def test_they_do_not_stream(self, images: AsyncImages) -> None:
-        with pytest.raises(BadRequestError) as raised:
+        await images.create_variation(image=IMAGE, extra_body={"stream": False})
+        with pytest.raises(BadRequestError, match="do not stream") as raised:
             await images.create_variation(image=IMAGE, extra_body={"stream": True})
         assert raised.value.param == "stream"
