@@ -16,7 +16,7 @@ from pipelines.diffusion.loras import Chosen
 from pipelines.diffusion.options import DiffusionOptions
 from pipelines.diffusion.pipeline import DiffusionPipeline
 from pipelines.diffusion.plan import Kind
-from pipelines.diffusion.prompts import PromptCache
+from pipelines.diffusion.prompts import PromptCache, cut_notes
 from pipelines.diffusion.runs import Batch
 from pipelines.images import Size
 from pipelines.loading import EngineSettings
@@ -65,11 +65,7 @@ class FluxPipeline(DiffusionPipeline):
         if request.guidance is not None and not self._pipe.transformer.config.guidance_embeds:
             remarks.append("This model takes no guidance; it was ignored.")
         tokens = len(self._counting_tokenizer(request.prompt, verbose=False).input_ids)
-        if tokens > self._prompt_tokens:
-            remarks.append(
-                f"The prompt has {tokens} tokens; the model reads the first {self._prompt_tokens} of them."
-            )
-        return remarks
+        return remarks + cut_notes("prompt", tokens, self._prompt_tokens)
 
     def _why_no_negative(self, guidance: float) -> str | None:
         return "This model takes no negative prompt; it was ignored."

@@ -19,7 +19,7 @@ from pipelines.diffusion.loras import Chosen
 from pipelines.diffusion.options import DiffusionOptions
 from pipelines.diffusion.pipeline import DiffusionPipeline
 from pipelines.diffusion.plan import Kind, Plan
-from pipelines.diffusion.prompts import PromptCache, windows
+from pipelines.diffusion.prompts import PromptCache, cut_notes, windows
 from pipelines.diffusion.runs import Batch
 from pipelines.images import Size
 from pipelines.loading import EngineSettings
@@ -93,11 +93,7 @@ class SdxlPipeline(DiffusionPipeline):
     def _remarks(self, request: DrawRequest) -> list[str]:
         remarks = []
         for what, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
-            count = len(self._tokens(self._pipe.tokenizer, text))
-            if count > self._most_tokens:
-                remarks.append(
-                    f"The {what} has {count} tokens; the model reads the first {self._most_tokens} of them."
-                )
+            remarks += cut_notes(what, len(self._tokens(self._pipe.tokenizer, text)), self._most_tokens)
         return remarks
 
     def _token_windows(self, text: str) -> list[Tensor]:

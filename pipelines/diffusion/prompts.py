@@ -52,3 +52,10 @@ def windows(tokens: list[int], size: int, start: int, end: int, pad: int) -> Ten
     pieces = [tokens[first : first + room] for first in range(0, max(1, len(tokens)), room)]
     rows = [[start, *piece, end, *[pad] * (room - len(piece))] for piece in pieces]
     return torch.tensor(rows)
+
+
+def cut_notes(what: str, count: int, most: int) -> list[str]:
+    """Say that of a text's tokens only the first `most` are read, if it has more."""
+    if count <= most:
+        return []
+    return [f"The {what} has {count} tokens; the model reads the first {most} of them."]
