@@ -9,8 +9,13 @@
     ├── ModelLoadError        the operator: the message names the remedy
     │   ├── SourceNotFound    the operator: no listed source has the weights
     │   └── ChecksumMismatch  the operator: the weights are not the ones that the configuration names
-    └── EngineError           us: the engine failed on input that was fine
-        └── OutOfMemory       nobody: it may go well when less runs beside it
+    ├── EngineError           us: the engine failed on input that was fine
+    │   └── OutOfMemory       nobody: it may go well when less runs beside it
+    └── ProviderError         somebody's API did not do it
+        ├── ProviderRefused   the caller: the API says that the request itself is at fault
+        └── ProviderFailed    another candidate may do better
+            ├── ProviderBusy      it has too much to do, or wants us to slow down
+            └── ProviderDenied    the operator: the key, the account or the name of the model is wrong there
 
 Every class takes its arguments positionally into ``args``, so that it survives the pickling
 between Ray processes.
@@ -68,3 +73,36 @@ class EngineError(PipelineError):
 
 class OutOfMemory(EngineError):
     """The run needed more memory than there was."""
+
+
+class ProviderError(PipelineError):
+    """Somebody's API did not do what it was asked; the message names the provider and never its key."""
+
+
+class ProviderRefused(ProviderError):
+    """The request itself is at fault, says the API: another candidate would refuse it too."""
+
+    def __init__(self, message: str, field: str | None = None, status: int = 400, code: str = "") -> None:
+        """Keep the API's status (4xx) and its own code for the fault, where it gives one."""
+        super().__init__(message, field)
+        self.args = (message, field, status, code)
+        self.status = status
+        self.code = code
+
+
+class ProviderFailed(ProviderError):
+    """The API could not be reached, broke off, took too long, or failed."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        """Keep when the API wants to be asked again, where it says so."""
+        super().__init__(message)
+        self.args = (message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderBusy(ProviderFailed):
+    """The API limits our rate, is overloaded, or our quota there is spent."""
+
+
+class ProviderDenied(ProviderFailed):
+    """The API does not accept our key, does not serve us, or does not know the model."""

@@ -3,6 +3,8 @@
 from typing import Any
 
 from pipelines.tasks.base import Task
+from pipelines.tasks.chat import CHAT
+from pipelines.tasks.embedding import EMBEDDING
 from pipelines.tasks.image_to_image import IMAGE_TO_IMAGE
 from pipelines.tasks.image_to_text import IMAGE_TO_TEXT
 from pipelines.tasks.image_upscale import IMAGE_UPSCALE
@@ -19,5 +21,7 @@ _ALL = (
     IMAGE_TO_TEXT,
     SPEECH_TO_TEXT,
     TEXT_TO_SPEECH,
+    CHAT,
+    EMBEDDING,
 )
 TASKS: dict[str, Task[Any, Any]] = {task.name: task for task in _ALL}

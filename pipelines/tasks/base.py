@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, Protocol, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 MediaKey: TypeAlias = str
 """Names one file of the artifact store: ``2026/11/23/0/<sha256>.wav``. Blobs travel by key, not by value."""
@@ -18,8 +18,32 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Usage(Record):
+    """What a run used, as whoever pays for it counts."""
+
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    images: int = Field(default=0, ge=0)
+    """Pictures made."""
+    audio_s: float = Field(default=0.0, ge=0.0)
+    """Seconds heard or spoken."""
+
+
+NO_USAGE = Usage()
+OURSELVES = "ai-server"
+"""Who served what a model of our own did."""
+
+
 class TaskResult(Record):
     """What a run produced."""
+
+    provider: str = OURSELVES
+    """Who served it: an id of the configuration's ``providers``, or `OURSELVES`."""
+
+    @property
+    def usage(self) -> Usage:
+        """Tell what the run used."""
+        return NO_USAGE
 
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
@@ -29,6 +53,11 @@ RequestT = TypeVar("RequestT", bound="TaskRequest[Any]")
 
 class TaskRequest(Record, Generic[ResultT]):
     """What a run is asked to do; the type parameter is the result that it gives."""
+
+    provider: str | None = None
+    """Who alone may serve it; None leaves the choice to the routing."""
+    model: str | None = None
+    """What the model is called where the request goes; the routing sets it."""
 
 
 @dataclass(frozen=True)

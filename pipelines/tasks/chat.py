@@ -1,0 +1,93 @@
+"""Chat: messages in; what the model says next out. Both in OpenAI's shape, which every vendor's maps to.
+
+The request and the completion are kept as OpenAI's clients write and read them, not as records of ours:
+what we do not know of must pass through untouched.
+"""
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from pipelines.tasks.base import Task, TaskRequest, TaskResult, Usage, Workspace
+from pipelines.tasks.chat_shapes import ChatDelta, ChunkWriter, Collector
+
+
+class ChatResult(TaskResult):
+    """The whole completion."""
+
+    completion: str
+    """JSON: an object ``chat.completion`` of OpenAI's, as the provider wrote it."""
+    tokens: Usage = Usage()
+
+    @property
+    def usage(self) -> Usage:
+        """Tell the tokens."""
+        return self.tokens
+
+    def body(self) -> dict[str, Any]:
+        """Read the completion."""
+        body: dict[str, Any] = json.loads(self.completion)
+        return body
+
+
+class ChatRequest(TaskRequest[ChatResult]):
+    """The body of a request to ``/v1/chat/completions``."""
+
+    body: dict[str, Any]
+    """Without ``model`` and ``stream``: whoever sends it on sets them. ``messages`` is a list that is not
+    empty; addresses of pictures in it have passed the address guard."""
+
+
+@dataclass(frozen=True)
+class UsageChunk:
+    """The last event of every stream whose usage is known: a chunk without choices.
+
+    Clients see it if they asked for it (``stream_options.include_usage``).
+    """
+
+    data: bytes
+    usage: Usage
+
+
+ChatEvent: TypeAlias = bytes | UsageChunk
+"""An object ``chat.completion.chunk`` as JSON in one line, or the usage at the end."""
+
+
+@runtime_checkable
+class ChatPipeline(Protocol):
+    """A model that chats."""
+
+    def chat(self, request: ChatRequest, workspace: Workspace) -> Iterator[ChatDelta | Usage]:
+        """Yield what is said piece by piece, of ``n`` choices in any order, and the usage at the very end."""
+
+
+def stream(
+    pipeline: ChatPipeline, request: ChatRequest, workspace: Workspace
+) -> Generator[ChatEvent, None, None]:
+    """Yield the chunks, and the usage at the end."""
+    writer = ChunkWriter(request.model or "")
+    for event in pipeline.chat(request, workspace):
+        workspace.check_cancelled()
+        if isinstance(event, Usage):
+            yield UsageChunk(writer.usage_chunk(event), event)
+        else:
+            yield writer.chunk(event)
+
+
+def run(pipeline: ChatPipeline, request: ChatRequest, workspace: Workspace) -> ChatResult:
+    """Let the model say everything."""
+    collector = Collector()
+    usage = Usage()
+    for event in pipeline.chat(request, workspace):
+        workspace.check_cancelled()
+        if isinstance(event, Usage):
+            usage = event
+        else:
+            collector.add(event)
+    completion = ChunkWriter(request.model or "").completion(collector.choices(), usage)
+    return ChatResult(completion=json.dumps(completion, ensure_ascii=False), tokens=usage)
+
+
+NAME: Literal["chat"] = "chat"
+CHAT = Task(name=NAME, protocol=ChatPipeline, request=ChatRequest, result=ChatResult, run=run, stream=stream)

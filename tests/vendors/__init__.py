@@ -1,0 +1,1 @@
+"""Small HTTP servers that answer as the vendors document it, on their bad days too."""

@@ -1,0 +1,147 @@
+"""What every fake vendor shares: it listens on a free port, remembers what it was asked, and has bad days."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+MAX_BODY_BYTES = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that a vendor received."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class BadDay:
+    """How one request goes wrong; a vendor uses up one for each request, and is well afterwards."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    """Instead of the vendor's own error for `status`."""
+    content_type: str = "application/json"
+    delay_s: float = 0.0
+    """Until the first byte."""
+    cut_after: int | None = None
+    """A stream is cut after so many bytes; 0 cuts the connection before the answer."""
+    hold: asyncio.Event | None = None
+    """A stream stands still after its first event until this is set."""
+    split: bool = False
+    """Every byte of a stream comes in a piece of its own."""
+
+
+HTML_ERROR = BadDay(502, body=b"<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
+
+
+class Vendor:
+    """A fake vendor; subclasses answer in `answer` and write errors in `error_body`."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.bad_days: deque[BadDay] = deque()
+        self.url = ""
+        self.closed_streams = 0
+        """Streams whose client left before their end."""
+
+    async def answer(self, asked: Asked) -> web.StreamResponse | bytes | list[bytes]:
+        """Answer a request: bytes are JSON, a list holds the pieces of an event stream."""
+        raise NotImplementedError
+
+    def error_body(self, status: int) -> bytes:
+        """Write an error as the vendor documents it."""
+        raise NotImplementedError
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        asked = Asked(request.method, request.path_qs, dict(request.headers), await request.read())
+        self.asked.append(asked)
+        day = self.bad_days.popleft() if self.bad_days else BadDay()
+        if day.delay_s:
+            await asyncio.sleep(day.delay_s)
+        if day.status >= 300:
+            body = self.error_body(day.status) if day.body is None else day.body
+            return web.Response(
+                body=body, status=day.status, headers=dict(day.headers), content_type=day.content_type
+            )
+        if day.cut_after == 0:
+            return self._cut(request)
+        if day.body is not None:
+            return web.Response(body=day.body, content_type=day.content_type)
+        answer = await self.answer(asked)
+        if isinstance(answer, bytes):
+            return web.Response(body=answer, content_type="application/json")
+        if isinstance(answer, list):
+            return await self._stream(request, answer, day)
+        return answer
+
+    async def _stream(self, request: web.Request, pieces: list[bytes], day: BadDay) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        whole = b"".join(pieces)
+        if day.split:
+            pieces = [whole[place : place + 1] for place in range(len(whole))]
+        if day.cut_after is not None:
+            pieces = [whole[: day.cut_after]]
+        try:
+            for piece in pieces:
+                await response.write(piece)
+                if day.hold is not None:
+                    await day.hold.wait()
+                elif day.split:
+                    await asyncio.sleep(0)
+        except (ConnectionError, asyncio.CancelledError):
+            self.closed_streams += 1
+            raise
+        if day.cut_after is not None:
+            return self._cut(request, response)
+        await response.write_eof()
+        return response
+
+    def _cut(self, request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.close()  # what was written is sent, but not the end of the body
+        return response or web.Response()
+
+
+@asynccontextmanager
+async def serving(vendor: Vendor, port: int = 0) -> AsyncIterator[Vendor]:
+    """Let a vendor listen on 127.0.0.1 for the block; its address is in `url`."""
+    application = web.Application(client_max_size=MAX_BODY_BYTES)
+    application.router.add_route("*", "/{path:.*}", vendor.handle)
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port)
+    await site.start()
+    assert site._server is not None
+    vendor.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[attr-defined]
+    try:
+        yield vendor
+    finally:
+        await runner.cleanup()
+
+
+def event_stream(*events: Mapping[str, Any] | str, names: bool = False) -> list[bytes]:
+    """Write events as a vendor does: objects as JSON, text as it is; `names` takes ``type`` as event name."""
+    return [_event(event, names) for event in events]
+
+
+def _event(event: Mapping[str, Any] | str, names: bool) -> bytes:
+    if isinstance(event, str):
+        return event.encode() if event.startswith(":") else f"data: {event}\n\n".encode()
+    name = f"event: {event['type']}\n" if names else ""
+    return f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
