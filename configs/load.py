@@ -6,7 +6,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from configs.schema import Config, ServerConfig
+from configs.base import Config
+from configs.schema import ServerConfig
 
 
 class ConfigError(Exception):

@@ -8,7 +8,10 @@ from collections import Counter
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from configs.base import Config
+from configs.routing import ExternalConfig, FailoverConfig, ProviderConfig, RoutingConfig
 
 MIB = 1024 * 1024
 INGRESS_ID = "ingress"
@@ -16,12 +19,6 @@ TRANSFORMS_ID = "transforms"
 JOBS_ID = "jobs"
 RESERVED_IDS = {INGRESS_ID, TRANSFORMS_ID, JOBS_ID}
 """Deployments that are no models."""
-
-
-class Config(BaseModel):
-    """Base of all sections: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FolderSource(Config):
@@ -104,8 +101,12 @@ class ModelConfig(Config):
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     tasks: tuple[str, ...] = Field(min_length=1)
-    pipeline: str = Field(pattern=r"^[\w.]+:\w+$")
-    """Dotted path of the pipeline class: ``pipelines.whisper:WhisperPipeline``."""
+    pipeline: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
+    """Dotted path of its class: ``pipelines.whisper:WhisperPipeline``; None: only providers serve it."""
+    routing: RoutingConfig = RoutingConfig()
+    """When our own replicas are chosen, where `external` gives a choice."""
+    external: tuple[ExternalConfig, ...] = ()
+    """Providers that serve it."""
     source: tuple[ModelSource, ...] = ()
     """Places where the weights may lie; the first hit wins. Empty: the engine carries its weights itself."""
     sha256: dict[str, str] = Field(default_factory=dict)
@@ -116,6 +117,17 @@ class ModelConfig(Config):
     """Passed to the pipeline, which validates them."""
     resources: Resources = Resources()
     autoscaling: Autoscaling = Autoscaling()
+
+    @model_validator(mode="after")
+    def _is_served(self) -> "ModelConfig":
+        if self.pipeline is None and not self.external:
+            raise ValueError("a model needs a 'pipeline' or somebody 'external'")
+        return self
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it has a deployment of its own."""
+        return self.pipeline is not None
 
     @field_validator("sha256")
     @classmethod
@@ -152,6 +164,8 @@ class LimitsConfig(Config):
     """One request's body, all files together."""
     json_bytes: int = Field(default=1 * MIB, ge=1)
     """A body without files, or one text field of a form."""
+    chat_bytes: int = Field(default=50 * MIB, ge=1)
+    """A body of messages, which may hold pictures as base64."""
     image_pixels: int = Field(default=100_000_000, ge=1)
     """Width x height x frames of a decoded picture."""
     queued_requests: int = Field(default=100, ge=1)
@@ -228,6 +242,9 @@ class ServerConfig(Config):
     """A name for people; it shows in the banner and in /ready."""
     models: tuple[ModelConfig, ...] = ()
     """In order of preference: the first that solves a task is its default."""
+    providers: tuple[ProviderConfig, ...] = ()
+    """Other people's APIs."""
+    failover: FailoverConfig = FailoverConfig()
     allow_downloads: bool = False
     """Whether ``hub`` sources may be fetched over the network."""
     transforms: TransformsConfig = TransformsConfig()
@@ -237,6 +254,23 @@ class ServerConfig(Config):
     outside: OutsideConfig = OutsideConfig()
     limits: LimitsConfig = LimitsConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()
+
+    @model_validator(mode="after")
+    def _providers_are_known(self) -> "ServerConfig":
+        ids = Counter(provider.id for provider in self.providers)
+        if twice := sorted(name for name, count in ids.items() if count > 1):
+            raise ValueError(f"each provider's id may be used once; used more often: {', '.join(twice)}")
+        if clash := sorted(ids.keys() & {model.id for model in self.models}):
+            raise ValueError(f"these ids name a model and a provider: {', '.join(clash)}")
+        for model in self.models:
+            if unknown := sorted({each.provider for each in model.external} - ids.keys()):
+                raise ValueError(f"{model.id}.external: no such provider: {', '.join(unknown)}")
+        return self
+
+    @property
+    def native_models(self) -> tuple[ModelConfig, ...]:
+        """The models that have a deployment."""
+        return tuple(model for model in self.models if model.is_native)
 
     @field_validator("models")
     @classmethod

@@ -11,6 +11,7 @@ from deployments.middleware.access_log import AccessLog
 from deployments.middleware.body_cap import BodyCap
 from deployments.middleware.error_answers import ErrorAnswers
 from deployments.middleware.request_id import RequestId
+from deployments.middleware.served_by import ServedByHeader
 from deployments.routers import ROUTERS
 from deployments.services import Services
 
@@ -53,5 +54,6 @@ def _middleware(services: Services, behind_serve: bool) -> list[Middleware]:
         Middleware(RequestId, echo=not behind_serve),
         *([Middleware(AccessLog)] if services.config.ingress.access_log else []),
         Middleware(ErrorAnswers),
+        Middleware(ServedByHeader),
         Middleware(BodyCap, limits=services.config.limits),
     ]

@@ -43,7 +43,7 @@ def build(args: ServerConfig) -> Application:
         model.id: _worker(ModelServer, model.id, model.resources, model.autoscaling, args).bind(
             model, args, settings
         )
-        for model in args.models
+        for model in args.native_models
     }
     if args.transforms.enabled:
         bound[TRANSFORMS_ID] = _worker(

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
@@ -12,6 +12,7 @@ from cluster.artifacts.store import StoreFull
 from cluster.gate import Priority
 from cluster.jobs.errors import JobConflict, JobStoreError
 from cluster.jobs.job import Job, JobInput, JobState, NewJob, Submitted
+from deployments.backend import ServedBy
 from deployments.errors import Accepted, HandedOver, JobCancelled, JobFailed, RunTimedOut
 from deployments.forms import Form
 from deployments.gateway import Route
@@ -25,7 +26,11 @@ from pipelines.tasks.base import TaskRequest, TaskResult
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
-TEXT_TASKS = frozenset({"speech-to-text", "image-to-text"})
+STATUS_OPERATIONS = {
+    "speech-to-text": "GetTextGenerationStatus",
+    "image-to-text": "GetTextGenerationStatus",
+    "chat": "GetOpenAiChatStatus",
+}
 """AI Server has an operation of its own to ask for the state of these."""
 
 
@@ -40,6 +45,11 @@ class Work(Generic[ResultT]):
     """The files that the request names came with it."""
     wish: JobWish = NO_WISH
     """What the client says of the job that this is, or may become."""
+
+    @property
+    def asked(self) -> TaskRequest[ResultT]:
+        """The request, with what only the name of the route says of it."""
+        return self.route.addressed(self.request)
 
     @property
     def inputs(self) -> tuple[JobInput, ...]:
@@ -69,6 +79,8 @@ class Call:
     wish: JobWish = NO_WISH
     """What the headers say of a job; the body may say more."""
     preference: Preference = NO_PREFERENCE
+    tell_server: Callable[[str], None] = lambda _: None
+    """Hears who serves the call, before the answer begins."""
 
     @property
     def owner(self) -> str:
@@ -86,7 +98,8 @@ class Call:
         timer = Timer(self.services.metrics, work.task, work.route.id)
         with timer:
             result = await (self._job_result(work) if work.wish.idempotency_key else self._result(work))
-        return Served(result, work.route.provider, timer.seconds)
+        self.tell_server(result.provider)
+        return Served(result, result.provider, timer.seconds)
 
     async def stream(self, work: Work[Any]) -> AsyncGenerator[Any, None]:
         """Start the work and wait for its first event, so that a failure still becomes an HTTP error.
@@ -99,10 +112,13 @@ class Call:
         with timer.unless_ok():
             if self._limit_s == 0:
                 raise await self._as_job(work)
-            events = work.route.backend.stream(work.task, work.request, self.info)
+            events = work.route.backend.stream(work.task, work.asked, self.info)
             try:
                 async with asyncio.timeout(self._limit_s) as deadline:
                     first = await anext(events)
+                    if isinstance(first, ServedBy):
+                        self.tell_server(first.provider)
+                        first = await anext(events)
             except TimeoutError as error:
                 if not deadline.expired():
                     raise  # the work's own
@@ -134,7 +150,7 @@ class Call:
             raise await self._as_job(work)
         started_at = time.time()
         info = replace(self.info, limit_s=self.services.config.timeouts.job_limit_s(work.task))
-        run = asyncio.ensure_future(work.route.backend.run(work.task, work.request, info))
+        run = asyncio.ensure_future(work.route.backend.run(work.task, work.asked, info))
         try:
             done, _ = await asyncio.wait({run}, timeout=self._limit_s)
             if done:
@@ -193,7 +209,7 @@ class Call:
 
     def ticket(self, task: str, submitted: Submitted) -> dict[str, Any]:
         """Tell the client of its job, as AI Server does."""
-        operation = "GetTextGenerationStatus" if task in TEXT_TASKS else "GetArtifactGenerationStatus"
+        operation = STATUS_OPERATIONS.get(task, "GetArtifactGenerationStatus")
         return {
             "jobId": submitted.id,
             "refId": submitted.ref_id,
@@ -203,7 +219,9 @@ class Call:
         }
 
     async def _new_job(self, work: Work[Any], priority: Priority = Priority.NORMAL) -> NewJob:
-        wish, request = work.wish, work.request.model_dump_json()
+        if work.route.candidates is not None:
+            work.route.candidates.allowed(work.task, work.request.provider)  # or it would fail later
+        wish, request = work.wish, work.asked.model_dump_json()
         parts = [work.task, work.route.id, request, repr(replace(wish, ref_id=None, idempotency_key=None))]
         jobs = self.services.jobs
         return NewJob(

@@ -1,5 +1,6 @@
 """What routes ask for by type: the services, the caller's API key, a call on the caller's behalf."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -71,6 +72,7 @@ async def call_of(request: Request, services: ServicesDep, key: KeyDep) -> Call:
             idempotency_key=_header(request, "Idempotency-Key", MAX_KEY_LENGTH),
         ),
         Preference.of(request.headers.getlist("Prefer")),
+        partial(setattr, request.state, "served_by"),
     )
 
 

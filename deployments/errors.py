@@ -12,6 +12,8 @@ ApiError
 ├── RangeNotSatisfiable      416
 ├── Busy                     429  with Retry-After
 ├── ReplicaLost              503
+├── NobodyLeft               503  with Retry-After; 429 where all candidates had too much to do
+├── BudgetSpent              429  of this API key, this month
 ├── RunTimedOut              504
 │   └── HandedOver           504  the work goes on as a job
 │       └── Accepted         202  the client had asked for that
@@ -21,6 +23,7 @@ ApiError
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,6 +38,11 @@ from pipelines.errors import (
     InputTooLarge,
     InvalidInput,
     ModelLoadError,
+    ProviderBusy,
+    ProviderDenied,
+    ProviderFailed,
+    ProviderLacks,
+    ProviderRefused,
     UnsupportedMedia,
 )
 
@@ -77,10 +85,12 @@ class NotFound(ApiError):
 class ModelNotFound(NotFound):
     """No model of this name solves the task."""
 
-    def __init__(self, model: str, task: str, existing: tuple[str, ...]) -> None:
+    def __init__(self, model: str, task: str, existing: tuple[str, ...], hint: str = "") -> None:
         """List what exists, so that the caller can choose."""
-        super().__init__(f"Model {model} not found for {task}. Available: {', '.join(existing)}", "model")
-        self.args = (model, task, existing)
+        available = f"Available: {', '.join(existing)}"
+        message = f"Model {model:.200} not found for {task}. {available}{'. ' if hint else ''}{hint}"
+        super().__init__(message, "model")
+        self.args = (model, task, existing, hint)
 
 
 class TaskNotServed(NotFound):
@@ -123,6 +133,30 @@ class Busy(ApiError):
 
 class ReplicaLost(ApiError):
     """The process that did the work died."""
+
+
+class NobodyLeft(ApiError):
+    """Every candidate of the model failed, or is left alone because it has failed."""
+
+    def __init__(self, message: str, retry_after_s: float, is_busy: bool = False) -> None:
+        """Keep when it is worth while to ask again, and whether they only had too much to do."""
+        super().__init__(message)
+        self.args = (message, retry_after_s, is_busy)
+        self.retry_after_s = retry_after_s
+        self.status = HTTPStatus.TOO_MANY_REQUESTS if is_busy else HTTPStatus.SERVICE_UNAVAILABLE
+        self.code = "TooManyRequests" if is_busy else "ServiceUnavailable"
+
+
+class BudgetSpent(ApiError):
+    """The API key has used up what it may cost this month."""
+
+    def __init__(self, budget: float) -> None:
+        """Say how much that is, in US dollars."""
+        super().__init__(
+            f"This API key has spent its budget of ${budget:,.2f} for this month. "
+            "It opens again with the next month, or when the operator raises it."
+        )
+        self.args = (budget,)
 
 
 class RunTimedOut(ApiError):
@@ -200,6 +234,8 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (BadRequest, HTTPStatus.BAD_REQUEST, "ArgumentException", {}),
     (Busy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
     (ReplicaLost, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", _RETRY),
+    (NobodyLeft, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", {}),
+    (BudgetSpent, HTTPStatus.TOO_MANY_REQUESTS, "BudgetSpent", _NO_RETRY),
     (Accepted, HTTPStatus.ACCEPTED, "Accepted", {}),
     (JobFailed, HTTPStatus.INTERNAL_SERVER_ERROR, "Exception", {}),
     (JobCancelled, HTTPStatus.CONFLICT, "OperationCanceledException", _NO_RETRY),
@@ -215,8 +251,18 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (ModelLoadError, HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", {}),
     (Cancelled, HTTPStatus.SERVICE_UNAVAILABLE, "OperationCanceledException", _RETRY),
     (EngineError, HTTPStatus.INTERNAL_SERVER_ERROR, "EngineError", {}),
+    (ProviderBusy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
+    (ProviderDenied, HTTPStatus.BAD_GATEWAY, "ProviderDenied", _NO_RETRY),
+    (ProviderLacks, HTTPStatus.NOT_FOUND, "NotFound", {}),
+    (ProviderFailed, HTTPStatus.BAD_GATEWAY, "BadGateway", {}),
+    (ProviderRefused, HTTPStatus.BAD_REQUEST, "ProviderRefused", {}),
     (StoreFull, HTTPStatus.SERVICE_UNAVAILABLE, "InsufficientStorage", {"Retry-After": "30"}),
 )
+
+
+def _retry_after(error: Exception) -> Mapping[str, str]:
+    seconds = getattr(error, "retry_after_s", None)
+    return {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def status_of(code: str) -> HTTPStatus:
@@ -234,7 +280,7 @@ def problem_of(error: Exception) -> Problem:
                 code=getattr(error, "code", code),
                 message=str(error),
                 field=getattr(error, "field", None),
-                headers={**headers, **getattr(error, "headers", {})},
+                headers={**headers, **_retry_after(error), **getattr(error, "headers", {})},
                 ticket=getattr(error, "ticket", {}),
             )
     return Problem(

@@ -34,9 +34,13 @@ _FAULTS: dict[str, tuple[str, str]] = {
     "string_type": ("ArgumentException", "must be text."),
     "list_type": ("ArgumentException", "must be a list."),
     "tuple_type": ("ArgumentException", "must be a list."),
+    "too_short": ("NotEmpty", "must not be empty."),
+    "model_type": ("ArgumentException", "must be an object."),
+    "dict_type": ("ArgumentException", "must be an object."),
+    "string_pattern_mismatch": ("ArgumentException", "must match {pattern}"),
     "too_long": ("MaximumLength", "must have at most {max_length} items."),
 }
-_WITHOUT_ECHO = ("missing", "string_too_short", "string_too_long")
+_WITHOUT_ECHO = ("missing", "string_too_short", "string_too_long", "too_short")
 
 
 def folded(name: str) -> str:

@@ -1,6 +1,8 @@
 """The fields and files of a request, whichever of the four ways the client chose to send them."""
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,9 +17,13 @@ from deployments.multipart import MAX_FIELDS, MultipartReader
 from deployments.services import Services
 from deployments.uploads import UploadedFile, Uploads
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\x00")
+"""Where there can be half a surrogate pair: written as an escape, in UTF-8, or in another encoding."""
+
 FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = "multipart/form-data"
 JSON_TYPE = "application/json"
+LARGE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,18 @@ async def read_json(request: Request) -> Any:
     kind, _ = parse_options_header(request.headers.get("content-type"))
     if kind and not _is_json(kind.decode("latin-1").lower()):
         raise BadRequest(f"Send the body as JSON, with the header Content-Type: {JSON_TYPE}.")
-    return _json(await request.body())
+    body = await request.body()
+    # A large one would hold up all others.
+    return await asyncio.to_thread(_json, body) if len(body) > LARGE_BYTES else _json(body)
+
+
+async def read_json_object(request: Request) -> dict[str, Any]:
+    """Read a JSON body that is an object.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    return _object(await read_json(request))
 
 
 async def _read(request: Request, uploads: Uploads, text_bytes: int) -> Form:
@@ -88,7 +105,7 @@ def _fields(content_type: str, body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     if _is_json(content_type):
-        return _json_object(body)
+        return _object(_json(body))
     if content_type == FORM_TYPE:
         return _collected(_urlencoded(body))
     raise BadRequest(
@@ -122,8 +139,7 @@ def _collected(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    value = _json(body)
+def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRequest('The JSON body must be an object: {"field": "value"}.')
     return value
@@ -132,8 +148,9 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _json(body: bytes) -> Any:
     try:
         value = json.loads(body, parse_constant=_refuse_constant)
-        # Half a surrogate pair is JSON, but no text that could be spoken, stored or echoed.
-        json.dumps(value, ensure_ascii=False).encode()
+        if _SURROGATE.search(body):
+            # Half a surrogate pair is JSON, but no text that could be spoken, stored or echoed.
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."

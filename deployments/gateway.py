@@ -1,80 +1,102 @@
-"""The routing table: (task, model name) to the backend that does the work."""
+"""The routing table: (task, model name) to whoever may do the work."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
-from configs.schema import TRANSFORMS_ID, ModelConfig, ServerConfig
+from deployments.backend import Backend
+from deployments.candidates import Candidates
 from deployments.errors import ModelNotFound, TaskNotServed
-from deployments.runs import RunInfo
-from pipelines.tasks.base import TaskRequest, TaskResult
-from pipelines.transforms import TRANSFORMS
-
-ResultT = TypeVar("ResultT", bound=TaskResult)
-
-
-class Backend(Protocol):
-    """Whatever can do tasks: a deployment's handle, a provider, or a fake in a test."""
-
-    async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
-        """Do the work and give its result."""
-
-    def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
-        """Do the work and give its events one by one; closing the stream stops the work."""
+from pipelines.tasks.base import OURSELVES, TaskRequest
 
 
 @dataclass(frozen=True)
 class Route:
-    """One model as the routing table knows it."""
+    """One model as the routing table knows it, or a provider with all its models."""
 
     id: str
     tasks: tuple[str, ...]
     backend: Backend
     aliases: tuple[str, ...] = ()
-    provider: str = "ai-server"
-    """Who serves it, as ``results[].provider`` names it."""
+    owner: str = OURSELVES
+    """Who serves it first."""
+    candidates: Candidates | None = None
+    """Who may serve it, where that is known here."""
+    upstream: str | None = None
+    """What the model is called at its provider, where only the client says so."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that leads here, the id first."""
         return (self.id, *self.aliases)
 
+    @property
+    def fetches_images(self) -> bool:
+        """Whether everybody who may serve it takes the address of a picture."""
+        return self.candidates is not None and all(each.fetches_images for each in self.candidates.all)
+
     def answers_to(self, name: str) -> bool:
         """Whether a client that says `name` means this model; the case does not matter."""
         return name.lower() in (known.lower() for known in self.names)
 
-    @classmethod
-    def of(cls, model: ModelConfig, backend: Backend) -> "Route":
-        """Make the route of a configured model."""
-        return cls(id=model.id, tasks=model.tasks, aliases=model.aliases, backend=backend)
+    def addressed(self, request: TaskRequest[Any]) -> TaskRequest[Any]:
+        """Give the request with what only the name of the route says of it."""
+        return request if self.upstream is None else request.model_copy(update={"model": self.upstream})
 
 
+class Catalogue(Protocol):
+    """Knows the models that providers say they have."""
+
+    def provider_of(self, task: str, model: str) -> str | None:
+        """Give the provider that lists `model` for `task`."""
+
+
+class _Empty:
+    """Knows none."""
+
+    def provider_of(self, task: str, model: str) -> str | None:
+        """Give nobody."""
+        return None
+
+
+NOTHING_LISTED: Catalogue = _Empty()
+
+
+@dataclass(frozen=True)
 class Gateway:
-    """Finds the backend for a task. Routes are in order of preference: the first is the default."""
+    """Finds the route for a task. Routes are in order of preference: the first is the default."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        """Take the routes of the models, and one for the transforms if they are on."""
-        self.routes = tuple(routes)
+    routes: Sequence[Route]
+    """Of the models, and one for the transforms if they are on."""
+    providers: Mapping[str, Route] = field(default_factory=dict)
+    """Of each provider, which takes any of its models: ``openai/gpt-5.4``."""
+    catalogue: Catalogue = NOTHING_LISTED
+    switched_off: Mapping[str, str] = field(default_factory=dict)
+    """Names of models and providers that nobody serves now -> what to do about it."""
 
     def resolve(self, task: str, model: str | None = None) -> Route:
         """Find who solves `task` under the name `model`, or the task's default where it is empty.
 
-        A name is an id or an alias, without regard to case; the task's own name asks for the
-        default, as AI Server's clients do (``speech-to-text``).
+        A name is an id or an alias, without regard to case; ``provider/name``, or the bare name of a model
+        that a provider lists. The task's own name asks for the default, as AI Server's clients do
+        (``speech-to-text``).
 
         Raises:
             TaskNotServed: no configured model solves this task.
             ModelNotFound: none that solves it has this name; the error lists those that there are.
         """
         candidates = [route for route in self.routes if task in route.tasks]
-        if not candidates:
+        if not candidates and not any(task in route.tasks for route in self.providers.values()):
             raise TaskNotServed(task)
-        if not model or model.lower() == task:
+        if candidates and (not model or model.lower() == task):
             return candidates[0]
+        name = model or "(none)"
         for route in candidates:
-            if route.answers_to(model):
+            if route.answers_to(name):
                 return route
-        raise ModelNotFound(model, task, tuple(route.id for route in candidates))
+        if found := self._at_provider(task, name):
+            return found
+        raise ModelNotFound(name, task, tuple(route.id for route in candidates), self._hint(task, name))
 
     def by_id(self, route_id: str, task: str) -> Route:
         """Find the route that a job was given when it was accepted.
@@ -82,15 +104,24 @@ class Gateway:
         Raises:
             ModelNotFound: it is not configured any more, or not for this task.
         """
-        for route in self.routes:
+        for route in (*self.routes, *self.providers.values()):
             if route.id == route_id and task in route.tasks:
                 return route
         raise ModelNotFound(route_id, task, tuple(route.id for route in self.routes if task in route.tasks))
 
+    def _at_provider(self, task: str, name: str) -> Route | None:
+        prefix, slash, upstream = name.partition("/")
+        route = self.providers.get(prefix.lower())
+        if not (slash and upstream and route):
+            upstream = name
+            route = self.providers.get(self.catalogue.provider_of(task, name) or "")
+        if route is None or task not in route.tasks:
+            return None
+        return replace(route, upstream=upstream)
 
-def routes_of(config: ServerConfig, backend_of: Callable[[str], Backend]) -> list[Route]:
-    """Make the routes of a configuration; `backend_of` gives the backend of a deployment by its name."""
-    routes = [Route.of(model, backend_of(model.id)) for model in config.models]
-    if config.transforms.enabled:
-        routes.append(Route(TRANSFORMS_ID, tuple(TRANSFORMS), backend_of(TRANSFORMS_ID)))
-    return routes
+    def _hint(self, task: str, name: str) -> str:
+        for each in (name.lower(), name.partition("/")[0].lower()):
+            if reason := self.switched_off.get(each):
+                return reason
+        open_for = [f"{each.id}/…" for each in self.providers.values() if task in each.tasks]
+        return f"Any model of {', '.join(open_for)} can be asked for by that name." if open_for else ""

@@ -1,5 +1,6 @@
 """The HTTP deployment, and the door for Ray handles: both end in the same gateway."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,14 +24,18 @@ from configs.settings import Settings
 from deployments.api import create_api
 from deployments.backends import HandleBackend
 from deployments.calls import Call, Served, Work
+from deployments.catalogue import ProviderCatalogue
+from deployments.chat_images import ChatImages
 from deployments.errors import ApiError
 from deployments.forms import Form
-from deployments.gateway import Gateway, routes_of
 from deployments.job_signals import HandleSignals
 from deployments.jobs import Jobs
 from deployments.log_lines import log_to_stdout
 from deployments.model_states import ModelStates
+from deployments.outside import Outside
 from deployments.preferences import JobWish
+from deployments.provider_backend import ProviderBackend, run_limits
+from deployments.routes import Builder
 from deployments.runs import RunInfo
 from deployments.services import Services
 from deployments.uploads import UploadedFile
@@ -45,13 +50,23 @@ class Ingress:
         self, config: ServerConfig, settings: Settings, deployments: Mapping[str, DeploymentHandle[Any]]
     ) -> None:
         """Take the handles of the model deployments by model id, and of the transforms."""
-        gateway = Gateway(routes_of(config, lambda name: HandleBackend(deployments[name])))
         self._artifacts = local_store(settings, config)
+        outside = Outside.of(config.providers, os.environ)
+        catalogue = ProviderCatalogue(outside.discoverable(config.providers))
+        metrics = ServeMetrics()
+        gateway = Builder(
+            config,
+            native=lambda name: HandleBackend(deployments[name]),
+            external=lambda provider: ProviderBackend(provider, self._artifacts, run_limits(config)),
+            outside=outside,
+            observe=lambda attempt: None,
+        ).gateway(catalogue)
         application = serve.get_replica_context().app_name
         states = ModelStates(application, deployments, config.timeouts.stall_s)
         database = Database(settings.database_url)
         signals = HandleSignals(deployments[JOBS_ID])
         keys = KeyStore(database)
+        guard = AddressGuard(config.outside.allow_networks)
 
         async def key_id_of(presented: str) -> str | None:
             return await database.run(keys.find, digest_of(presented))
@@ -61,17 +76,18 @@ class Ingress:
             gateway=gateway,
             artifacts=self._artifacts,
             api_keys=ApiKeys(load_or_create_admin_key(settings.api_key_file), key_id_of),
-            metrics=ServeMetrics(),
+            metrics=metrics,
             jobs=Jobs(
                 database,
                 self._artifacts,
                 signals,
                 JobKeeper(database, JobQueue.of(database, config.jobs)),
-                AddressGuard(config.outside.allow_networks),
+                guard,
                 config.jobs.lease_s,
             ),
+            chat_images=ChatImages(guard),
             queue_state=signals.state,
-            model_states=lambda: states.of(gateway.routes),
+            model_states=lambda: states.of(tuple(gateway.routes)),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from contextlib import suppress
 from threading import Thread
@@ -10,6 +11,7 @@ from typing import Any
 import ray
 from ray import serve
 
+from cluster.artifacts.local import local_store
 from cluster.jobs.database import Database
 from cluster.jobs.job import Broken, ClaimedJob, Outcome
 from cluster.jobs.keeper import JobKeeper
@@ -18,10 +20,12 @@ from cluster.metrics import JobMetrics
 from configs.schema import JOBS_ID, ServerConfig
 from configs.settings import Settings
 from deployments.backends import RAY_ERRORS, HandleBackend
-from deployments.gateway import Gateway, routes_of
 from deployments.job_work import JobWork
 from deployments.log_lines import log_to_stdout
+from deployments.outside import Outside
 from deployments.progress import ACTOR_NAMESPACE
+from deployments.provider_backend import ProviderBackend, run_limits
+from deployments.routes import Builder
 
 ALONE_S = 30.0
 """A runner that nobody asked for anything for so long, and that has nothing to do, ends."""
@@ -50,7 +54,14 @@ class JobRunner:
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         database = Database(settings.database_url)
         self._keeper = JobKeeper(database, JobQueue.of(database, config.jobs))
-        gateway = Gateway(routes_of(config, lambda model: _backend(model, application)))
+        artifacts = local_store(settings, config)
+        gateway = Builder(
+            config,
+            native=lambda model: _backend(model, application),
+            external=lambda provider: ProviderBackend(provider, artifacts, run_limits(config)),
+            outside=Outside.of(config.providers, os.environ),
+            observe=lambda attempt: None,
+        ).gateway()
         self._work = JobWork(gateway, config.timeouts, name)
         self._asked_at = time.monotonic()
         self._application = application

@@ -71,6 +71,7 @@ def _load(model: ModelConfig, config: ServerConfig, settings: Settings) -> Any:
     Raises:
         ModelLoadError: for whatever goes wrong, because anything else would fail the whole application.
     """
+    assert model.pipeline is not None, "a model without a pipeline has no deployment"
     places = Places(settings.data_dir, settings.models_dir, config.allow_downloads)
     try:
         weights = find_weights(model.id, model.source, model.sha256, places)

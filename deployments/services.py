@@ -7,6 +7,7 @@ from typing import Protocol
 from cluster.api_keys import ApiKeys
 from cluster.artifacts.store import ArtifactStore
 from configs.schema import ServerConfig
+from deployments.chat_images import ChatImages
 from deployments.gateway import Gateway
 from deployments.jobs import Jobs
 from deployments.runs import ModelStatus, QueueState
@@ -29,6 +30,7 @@ class Services:
     api_keys: ApiKeys
     metrics: Metrics
     jobs: Jobs
+    chat_images: ChatImages
     queue_state: Callable[[], Awaitable[QueueState]]
     """Asks the JobServer how the queue is."""
     model_states: Callable[[], Awaitable[tuple[ModelStatus, ...]]]

@@ -11,10 +11,10 @@ from cluster.gate import PriorityGate
 from configs.schema import ServerConfig
 from deployments.errors import Busy, RunTooLong
 from deployments.progress import ProgressReporter
+from deployments.provider_backend import run_limits
 from deployments.runs import Activity, RunInfo
 from deployments.workspace import RunWorkspace
 from pipelines.errors import OutOfMemory, PipelineError
-from pipelines.tasks.base import RunLimits
 
 T = TypeVar("T")
 ReplicaError: TypeAlias = PipelineError | Busy | RunTooLong | StoreFull
@@ -42,7 +42,7 @@ class TaskServer:
     def __init__(self, artifacts: ArtifactStore, config: ServerConfig, concurrency: int) -> None:
         """Prepare `concurrency` permits and as many threads."""
         self._artifacts = artifacts
-        self._limits = RunLimits(image_pixels=config.limits.image_pixels)
+        self._limits = run_limits(config)
         self._stall_s = config.timeouts.stall_s
         self._queue_limit = config.limits.queued_requests
         self._gate = PriorityGate(concurrency)

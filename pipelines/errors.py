@@ -4,6 +4,7 @@
     ├── InvalidInput          the caller: names the field and the fix
     │   ├── UnsupportedMedia  the caller: the file is not what the task takes, or is damaged
     │   ├── InputTooLarge     the caller: over a limit that the message names
+    │   ├── BeyondModel       the caller: this model cannot do it; another one may
     │   └── ContentWithheld   the caller: the content check lets nobody see what came out
     ├── Cancelled             nobody: the run was asked to stop
     ├── ModelLoadError        the operator: the message names the remedy
@@ -15,7 +16,8 @@
         ├── ProviderRefused   the caller: the API says that the request itself is at fault
         └── ProviderFailed    another candidate may do better
             ├── ProviderBusy      it has too much to do, or wants us to slow down
-            └── ProviderDenied    the operator: the key, the account or the name of the model is wrong there
+            ├── ProviderDenied    the operator: the key or the account is not accepted there
+            └── ProviderLacks     the caller or the operator: the model is not known, or not open to us, there
 
 Every class takes its arguments positionally into ``args``, so that it survives the pickling
 between Ray processes.
@@ -45,6 +47,10 @@ class UnsupportedMedia(InvalidInput):
 
 class InputTooLarge(InvalidInput):
     """The input is over a limit."""
+
+
+class BeyondModel(InvalidInput):
+    """The request is sound, but this model, or its provider's wire format, cannot do it."""
 
 
 class ContentWithheld(InvalidInput):
@@ -87,7 +93,7 @@ class ProviderRefused(ProviderError):
         super().__init__(message, field)
         self.args = (message, field, status, code)
         self.status = status
-        self.code = code
+        self.code = code or "ProviderRefused"
 
 
 class ProviderFailed(ProviderError):
@@ -105,4 +111,8 @@ class ProviderBusy(ProviderFailed):
 
 
 class ProviderDenied(ProviderFailed):
-    """The API does not accept our key, does not serve us, or does not know the model."""
+    """The API does not accept our key, or our account is spent."""
+
+
+class ProviderLacks(ProviderFailed):
+    """The API does not know the model, or does not serve it to us."""

@@ -57,7 +57,7 @@ Ctrl-C stops it."""
 
     def _working(self, task: Task[Any, Any]) -> str | None:
         """Give the field that names a working model: empty for the default, None if there is none."""
-        models = [model.id for model in self.config.args.models if task.name in model.tasks]
+        models = [model.id for model in self.config.args.native_models if task.name in model.tasks]
         working = [model for model in models if self.states[model] != ModelState.UNAVAILABLE]
         if not working:
             return None

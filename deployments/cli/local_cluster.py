@@ -89,7 +89,8 @@ def check_port_is_free(host: str, port: int) -> None:
 
 def _needed_cpus(config: ConfigFile) -> int:
     """Ray's CPUs are counters, not cores; a small machine may still hold every configured replica."""
-    models = sum(model.resources.num_cpus * model.autoscaling.max_replicas for model in config.args.models)
+    native = config.args.native_models
+    models = sum(model.resources.num_cpus * model.autoscaling.max_replicas for model in native)
     transforms = config.args.transforms.resources.num_cpus * config.args.transforms.autoscaling.max_replicas
     ingress = config.args.ingress.num_cpus * config.args.ingress.num_replicas
     return int(models + transforms + ingress + config.args.jobs.num_cpus) + 1

@@ -60,14 +60,14 @@ class Startup:
         return None
 
     def _names(self) -> list[str]:
-        names = [model.id for model in self._config.args.models]
+        names = [model.id for model in self._config.args.native_models]
         return [*names, TRANSFORMS_ID] if self._config.args.transforms.enabled else names
 
     def _show(self, progress: Progress) -> None:
         _fail_if_impossible(self._config.application.name)
         for model in self._ask():
             name, state, detail = model["id"], model["state"], model["detail"]
-            if name in self._states:
+            if name in self._states or name not in self._rows:
                 continue
             if state == ModelState.SLEEPING and (fault := self._missing_weights(name)):
                 state, detail = ModelState.UNAVAILABLE, fault

@@ -4,9 +4,10 @@ from fastapi import APIRouter
 
 from deployments.routers import artifacts, health, jobs
 from deployments.routers.aiserver import files, job_status, operations, voices
-from deployments.routers.openai import images, models, speech, transcriptions
+from deployments.routers.openai import chat, images, models, speech, transcriptions
 
 ROUTERS: tuple[APIRouter, ...] = (
+    chat.router,  # first, because every request is compared with the routes one after the other
     health.router,
     artifacts.router,
     operations.router,

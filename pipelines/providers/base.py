@@ -29,7 +29,6 @@ class ProviderSettings:
     """Until the answer begins."""
     silence_s: float = 60.0
     """Between two pieces of an answer."""
-    connections: int = 100
 
 
 @dataclass(frozen=True)

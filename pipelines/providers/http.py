@@ -18,7 +18,14 @@ from typing import Any, TypeAlias
 
 import aiohttp
 
-from pipelines.errors import ProviderBusy, ProviderDenied, ProviderError, ProviderFailed, ProviderRefused
+from pipelines.errors import (
+    ProviderBusy,
+    ProviderDenied,
+    ProviderError,
+    ProviderFailed,
+    ProviderLacks,
+    ProviderRefused,
+)
 from pipelines.providers.base import ProviderSettings
 from pipelines.providers.sse import EventTooLarge, ServerSentEvent, read_events
 
@@ -163,7 +170,8 @@ class ProviderHttp:
         if self._session is None:
             settings = self._settings
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=KEPT_ALIVE_S),
+                # No limit here: the routing has one, and who waits inside the pool would look slow.
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=settings.connect_s, sock_read=settings.silence_s
                 ),
@@ -196,23 +204,25 @@ _JSON = {"Content-Type": "application/json"}
 _DENIED = {
     401: "does not accept the server's key",
     402: "says that the server's account there is spent",
-    403: "does not serve the server's account",
-    404: "has no such model or address",
 }
+_LACKING = (403, 404)
 _BUSY = (408, 425, 429, 503, 529)
 
 
 def _error_of(
     settings: ProviderSettings, fault: Fault, message: str, retry_after_s: float | None
 ) -> ProviderError:
-    said = f": {message}" if message else ""
     if fault.status in _DENIED:
-        # A vendor's text on this subject shows parts of the key.
-        told = said if fault.status == 404 else f" ({settings.key_name or 'no key'})"
-        return ProviderDenied(f"{settings.id} {_DENIED[fault.status]}{told}.", retry_after_s)
+        # The vendors' own texts show parts of the key.
+        return ProviderDenied(
+            f"{settings.id} {_DENIED[fault.status]} ({settings.key_name or 'none is set'}).", retry_after_s
+        )
+    said = f": {message}" if message else "."
+    if fault.status in _LACKING:
+        return ProviderLacks(f"{settings.id} has no such model for this server ({fault.status}){said}")
     if fault.status in _BUSY:
         return ProviderBusy(f"{settings.id} is busy ({fault.status}){said}", retry_after_s)
-    if fault.status >= 500:
+    if fault.status >= 500 or fault.status < 400:
         return ProviderFailed(f"{settings.id} failed ({fault.status}){said}", retry_after_s)
     return ProviderRefused(
         message or f"{settings.id} refuses the request ({fault.status}).",

@@ -9,11 +9,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from cluster.address_guard import AddressGuard
 from cluster.api_keys import ApiKeys
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.key_store import KeyStore, digest_of
 from configs.schema import LimitsConfig, ServerConfig
 from deployments.api import create_api
+from deployments.chat_images import ChatImages
 from deployments.gateway import Gateway, Route
 from deployments.runs import ModelState, ModelStatus
 from deployments.services import Services
@@ -108,6 +110,7 @@ def services(
         api_keys=ApiKeys(KEY, look_up),
         metrics=metrics,
         jobs=queue.jobs,
+        chat_images=ChatImages(AddressGuard()),
         queue_state=open_queue,
         model_states=_all_ready,
     )

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from cluster.artifacts.store import ArtifactStore
-from deployments.gateway import Backend
+from deployments.backend import Backend
 from deployments.runs import RunInfo
 from deployments.workspace import RunWorkspace
 from pipelines.errors import EngineError, InvalidInput, UnsupportedMedia

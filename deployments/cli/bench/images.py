@@ -94,6 +94,7 @@ class _Bare:
         self._torch = torch
         threads = model.resources.threads or 1
         torch.set_num_threads(threads)
+        assert model.pipeline is not None
         self._options = import_class("pipeline", model.pipeline).Options.model_validate(model.options)
         places = Places(settings.data_dir, settings.models_dir)
         weights = find_weights(model.id, model.source, model.sha256, places)

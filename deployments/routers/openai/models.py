@@ -57,7 +57,7 @@ def _model(route: Route) -> dict[str, Any]:
         "id": route.id,
         "object": "model",
         "created": _STARTED,
-        "owned_by": route.provider,
+        "owned_by": route.owner,
         "tasks": route.tasks,
         "aliases": route.aliases,
     }

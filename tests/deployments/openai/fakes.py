@@ -8,11 +8,13 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from cluster.address_guard import AddressGuard
 from cluster.api_keys import ApiKeys
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.artifacts.store import ArtifactNotFound
 from configs.schema import ServerConfig
 from deployments.api import create_api
+from deployments.chat_images import ChatImages
 from deployments.gateway import Gateway, Route
 from deployments.runs import ModelStatus, RunInfo
 from deployments.services import Services
@@ -99,6 +101,7 @@ def make_server(folder: Path) -> Server:
         api_keys=ApiKeys(KEY),
         metrics=metrics,
         jobs=queue.jobs,
+        chat_images=ChatImages(AddressGuard()),
         queue_state=open_queue,
         model_states=_no_states,
     )

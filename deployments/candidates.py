@@ -1,0 +1,137 @@
+"""The candidates of a model: who may serve it, and which of them is the best choice now."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.routing import PriceConfig, RoutingConfig
+from deployments.backend import Backend
+from deployments.breaker import Breaker
+from deployments.errors import BadRequest
+from pipelines.tasks.base import OURSELVES, TaskRequest, Usage
+
+NO_PRICE = PriceConfig()
+
+
+@dataclass(eq=False)
+class Candidate:
+    """One who serves a model, and how busy and how well it is, as seen from this process."""
+
+    provider: str
+    """Its id, or `OURSELVES`."""
+    backend: Backend
+    breaker: Breaker
+    model: str | None = None
+    """What the model is called there; None leaves the request's own word."""
+    tasks: frozenset[str] | None = None
+    """What it can do of what the model does; None is everything."""
+    fetches_images: bool = False
+    """Whether it takes the address of a picture."""
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
+    price_of: Callable[[str], PriceConfig] = lambda _: NO_PRICE
+    """Gives the price by the name of the model there."""
+    in_flight: int = 0
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it is somebody's API."""
+        return self.provider != OURSELVES
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its limit lets one more request in."""
+        return self.routing.concurrency is None or self.in_flight < self.routing.concurrency
+
+    @property
+    def load(self) -> float:
+        """How full it is: by its limit, where it has one, and its weight."""
+        return self.in_flight / ((self.routing.concurrency or 1) * self.routing.weight)
+
+    def addressed(self, request: TaskRequest[Any]) -> TaskRequest[Any]:
+        """Give the request with the name of the model there."""
+        return request if self.model is None else request.model_copy(update={"model": self.model})
+
+    def cost(self, model: str, usage: Usage) -> float:
+        """Give what a run cost, in US dollars."""
+        price = self.routing.price or self.price_of(model)
+        return (
+            price.request
+            + (price.input * usage.prompt_tokens + price.output * usage.completion_tokens) / 1e6
+            + price.image * usage.images
+            + price.audio_minute * usage.audio_s / 60
+        )
+
+
+class Candidates:
+    """Chooses among the candidates of one model."""
+
+    def __init__(self, candidates: Sequence[Candidate], choose: Callable[[], float] = random.random) -> None:
+        """Take all of them; `choose` gives a number from 0 to 1 by chance."""
+        self.all = tuple(candidates)
+        self._choose = choose
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for room."""
+        return len(self._waiting)
+
+    def allowed(self, task: str, pin: str | None) -> tuple[Candidate, ...]:
+        """Give those that a request may go to, which may name one of them.
+
+        Raises:
+            BadRequest: the one that it names does not serve this model.
+        """
+        able = [each for each in self.all if each.tasks is None or task in each.tasks]
+        wanted = tuple(each for each in able if pin is None or each.provider == pin.lower())
+        if pin is not None and not wanted:
+            serving = ", ".join(dict.fromkeys(each.provider for each in able))
+            raise BadRequest(
+                f"'{pin}' does not serve this model. Leave 'provider' out, or use: {serving}.", "provider"
+            )
+        return wanted
+
+    def best(self, among: Collection[Candidate]) -> Candidate | None:
+        """Give the best of those that are well and have room: by priority, then by load, then by chance."""
+        ready = [each for each in among if each.breaker.lets_pass and each.has_room]
+        return min(ready, key=self._rank, default=None)
+
+    def _rank(self, each: Candidate) -> tuple[float, float, float]:
+        # Weighted choice by chance (Efraimidis and Spirakis, 2006): the smallest of -u^(1/w).
+        return (-each.routing.priority, each.load, -(self._choose() ** (1 / each.routing.weight)))
+
+    @contextmanager
+    def taken(self, candidate: Candidate) -> Iterator[None]:
+        """Count a request of the candidate during the block."""
+        candidate.in_flight += 1
+        candidate.breaker.begin()
+        try:
+            yield
+        finally:
+            candidate.in_flight -= 1
+            self._wake_next()
+
+    async def room(self, *, first: bool = False) -> None:
+        """Wait until a request has ended, in the order of arrival; `first` is for who waited in vain."""
+        future = asyncio.get_running_loop().create_future()
+        (self._waiting.appendleft if first else self._waiting.append)(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._wake_next()  # it was this one's turn
+            raise
+        finally:
+            if future in self._waiting:
+                self._waiting.remove(future)
+
+    def _wake_next(self) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return

@@ -1,0 +1,212 @@
+"""One request, several candidates: the best is asked, and where it fails the next, until somebody does it."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from configs.routing import FailoverConfig
+from deployments.backend import ServedBy
+from deployments.candidates import Candidate, Candidates
+from deployments.errors import ApiError, Busy, ReplicaLost, problem_of
+from deployments.runs import RunInfo
+from deployments.search import Search
+from pipelines.errors import (
+    BeyondModel,
+    EngineError,
+    ModelLoadError,
+    PipelineError,
+    ProviderDenied,
+    ProviderFailed,
+    ProviderLacks,
+)
+from pipelines.tasks.base import NO_USAGE, TaskRequest, TaskResult, Usage
+
+ResultT = TypeVar("ResultT", bound=TaskResult)
+
+_FAULTS = (ProviderFailed, Busy, ReplicaLost, ModelLoadError, EngineError)
+"""The candidate's own."""
+_MOVES_ON = (*_FAULTS, BeyondModel)
+"""The next candidate may do better."""
+_HARMLESS = (BeyondModel, ProviderLacks)
+"""Say nothing of how well the candidate is."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One candidate was asked, and how that ended."""
+
+    owner: str
+    task: str
+    model: str
+    """Its id in the configuration."""
+    provider: str
+    outcome: str
+    """``ok``, ``cancelled`` or an error code."""
+    seconds: float
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
+    """US dollars."""
+
+
+class Observer(Protocol):
+    """Hears of every attempt: metrics, and the ledger of usage and cost."""
+
+    def __call__(self, attempt: Attempt) -> None:
+        """Note an attempt; must not wait."""
+
+
+@dataclass
+class _Run:
+    """What is learnt of a run while it goes on."""
+
+    usage: Usage = NO_USAGE
+    outcome: str = "ok"
+    started: float = field(default_factory=time.perf_counter)
+
+
+class Failover:
+    """The backend of a model with one candidate or more."""
+
+    def __init__(
+        self,
+        model: str,
+        candidates: Candidates,
+        config: FailoverConfig,
+        observe: Observer,
+        max_waiting: int,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Take the candidates.
+
+        Args:
+            model: id of the model.
+            candidates: who may serve it.
+            config: rounds and pauses.
+            observe: hears of every attempt.
+            max_waiting: requests that may wait for room.
+            chance: gives a number from 0 to 1.
+        """
+        self.model = model
+        self.candidates = candidates
+        self._config = config
+        self._observe = observe
+        self._max_waiting = max_waiting
+        self._chance = chance
+
+    async def run(self, task: str, request: TaskRequest[ResultT], info: RunInfo) -> ResultT:
+        """Do the work and give its result, which says who did it.
+
+        Raises:
+            BadRequest: it names a provider that does not serve this model.
+            NobodyLeft: all candidates failed, or are left alone for a while.
+            PipelineError, ApiError: of the only candidate, or what is the request's own fault.
+        """
+        search = self._search(task, request)
+        while True:
+            candidate = await search.next()
+            try:
+                return await self._run_once(candidate, task, request, info)
+            except _MOVES_ON as error:
+                search.failed(candidate, error)
+
+    async def stream(self, task: str, request: TaskRequest[Any], info: RunInfo) -> AsyncGenerator[Any, None]:
+        """Do the work and give its events, after one that says who does it.
+
+        The first event is held back until it is known to be good; what fails later is for the caller to see.
+        """
+        search = self._search(task, request)
+        while True:
+            candidate = await search.next()
+            events = self._stream_once(candidate, task, request, info)
+            try:
+                first = await anext(events)
+            except _MOVES_ON as error:
+                search.failed(candidate, error)
+                continue
+            async with aclosing(events):
+                yield ServedBy(candidate.provider)
+                yield first
+                async for event in events:
+                    yield event
+            return
+
+    def _search(self, task: str, request: TaskRequest[Any]) -> Search:
+        return Search(self.candidates, task, request.provider, self._config, self._max_waiting, self._chance)
+
+    async def _run_once(
+        self, candidate: Candidate, task: str, request: TaskRequest[ResultT], info: RunInfo
+    ) -> ResultT:
+        with self.candidates.taken(candidate), self._observed(candidate, task, request, info) as run:
+            result: ResultT = await candidate.backend.run(task, candidate.addressed(request), info)
+            run.usage = result.usage
+        if result.provider == candidate.provider:
+            return result
+        return result.model_copy(update={"provider": candidate.provider})
+
+    async def _stream_once(
+        self, candidate: Candidate, task: str, request: TaskRequest[Any], info: RunInfo
+    ) -> AsyncGenerator[Any, None]:
+        is_empty = True
+        with self.candidates.taken(candidate), self._observed(candidate, task, request, info) as run:
+            async with aclosing(candidate.backend.stream(task, candidate.addressed(request), info)) as events:
+                async for event in events:
+                    is_empty = False
+                    run.usage = getattr(event, "usage", run.usage)
+                    yield event
+            if is_empty:
+                raise ProviderFailed(f"{candidate.provider} answered with nothing.")
+
+    @contextmanager
+    def _observed(
+        self, candidate: Candidate, task: str, request: TaskRequest[Any], info: RunInfo
+    ) -> Iterator[_Run]:
+        run = _Run()
+        try:
+            yield run
+        except (asyncio.CancelledError, GeneratorExit):
+            run.outcome = "cancelled"
+            candidate.breaker.give_up()
+            raise
+        except Exception as error:
+            run.outcome = problem_of(error).code
+            _judge(candidate, error)
+            raise
+        else:
+            candidate.breaker.succeed()
+        finally:
+            self._note(candidate, task, request, info, run)
+
+    def _note(
+        self, candidate: Candidate, task: str, request: TaskRequest[Any], info: RunInfo, run: _Run
+    ) -> None:
+        is_paid = run.outcome == "ok" or run.usage != NO_USAGE
+        self._observe(
+            Attempt(
+                owner=info.owner,
+                task=task,
+                model=self.model,
+                provider=candidate.provider,
+                outcome=run.outcome,
+                seconds=time.perf_counter() - run.started,
+                usage=run.usage,
+                cost=candidate.cost(candidate.model or request.model or "", run.usage) if is_paid else 0.0,
+            )
+        )
+
+
+def _judge(candidate: Candidate, error: Exception) -> None:
+    """Tell the candidate's breaker what an error says of it."""
+    if isinstance(error, _FAULTS) and not isinstance(error, _HARMLESS):
+        candidate.breaker.fail(
+            str(error),
+            pause_s=getattr(error, "retry_after_s", None),
+            at_once=isinstance(error, ProviderDenied),
+        )
+    elif isinstance(error, (PipelineError, ApiError)) and not isinstance(error, _HARMLESS):
+        candidate.breaker.succeed()  # it is well enough to refuse
+    else:
+        candidate.breaker.give_up()

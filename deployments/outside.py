@@ -1,0 +1,36 @@
+"""The providers that take part in this process."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from configs.routing import ProviderConfig
+from pipelines.providers.base import Provider
+from pipelines.providers.loading import load_providers, switched_off
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Who takes part, and who does not."""
+
+    providers: Mapping[str, Provider]
+    """By id."""
+    switched_off: Mapping[str, str]
+    """Id -> what to do to have it."""
+
+    @classmethod
+    def of(cls, configs: Sequence[ProviderConfig], environ: Mapping[str, str]) -> "Outside":
+        """Take those that the environment switches on.
+
+        Raises:
+            ModelLoadError: a class or an option of the configuration is wrong.
+        """
+        off = {each.id: reason for each in configs if (reason := switched_off(each, environ))}
+        return cls(load_providers(configs, environ), off)
+
+    def discoverable(self, configs: Sequence[ProviderConfig]) -> dict[str, Provider]:
+        """Give those whose lists of models are wanted, in order of preference."""
+        return {
+            each.id: self.providers[each.id]
+            for each in configs
+            if each.discover and each.id in self.providers
+        }

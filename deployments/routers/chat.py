@@ -1,0 +1,80 @@
+"""What the routes of chat share: from a body in any spelling to work, and from its events to a stream."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from deployments.calls import Call, Work
+from deployments.chat_fields import check_chat
+from deployments.chat_spelling import as_openai_spells
+from deployments.error_bodies import error_response
+from deployments.error_log import log_error
+from deployments.errors import problem_of
+from deployments.middleware.access_log import note_call
+from deployments.preferences import JobWish
+from deployments.routers.aiserver.wire import JobFields, bind
+from deployments.streaming import data_line
+from pipelines.tasks.chat import CHAT, ChatEvent, ChatRequest, ChatResult, UsageChunk
+
+_OURS = ("ref_id", "tag", "reply_to")
+_DONE = data_line(b"[DONE]")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A request to chat, checked."""
+
+    work: Work[ChatResult]
+    stream: bool
+    include_usage: bool
+    """Whether the stream shall end with the usage."""
+
+
+async def read_chat(fields: dict[str, Any], call: Call, request: Request) -> Chat:
+    """Read a body.
+
+    Raises:
+        BadRequest: names the field and the fix.
+        ModelNotFound: there is no such model; lists what there is.
+    """
+    body = as_openai_spells(fields)
+    check_chat(body)
+    wish = await _wish(body, call)
+    pin = body.pop("provider") if isinstance(body.get("provider"), str) else None
+    route = call.services.gateway.resolve(CHAT.name, body.pop("model", None))
+    note_call(request, CHAT.name, route)
+    stream, options = bool(body.pop("stream", None)), body.get("stream_options") or {}
+    body = await call.services.chat_images.prepared(body, inline=not route.fetches_images)
+    work = Work(CHAT.name, ChatRequest(body=body, provider=pin or None), route, wish=wish)
+    return Chat(work, stream, bool(options.get("include_usage")))
+
+
+async def _wish(body: dict[str, Any], call: Call) -> JobWish:
+    given = {name: body.pop(name) for name in _OURS if name in body}
+    if not given:
+        return call.wish
+    fields = bind(JobFields, given)
+    if fields.reply_to is not None:
+        await call.services.jobs.check_reply_to(fields.reply_to)
+    return replace(call.wish, **fields.wishes)
+
+
+async def chat_stream(
+    events: AsyncGenerator[ChatEvent, None], scope: Scope, *, include_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """Encode the chunks as OpenAI does; an error in the middle is the last event, without an end mark."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                if not isinstance(event, UsageChunk):
+                    yield data_line(event)
+                elif include_usage:
+                    yield data_line(event.data)
+            yield _DONE
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
+            log_error(scope, error)
+            yield data_line(bytes(error_response(scope, problem_of(error)).body))

@@ -1,0 +1,60 @@
+"""From the configuration's ``providers`` to those that take part on this machine."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from configs.routing import ProviderConfig
+from pipelines.errors import ModelLoadError
+from pipelines.loading import import_class
+from pipelines.providers.base import Provider, ProviderSettings
+
+
+def switched_off(config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
+    """Say what the environment lacks for a provider to take part; None if it does."""
+    missing = []
+    if config.key_env and not environ.get(config.key_env, "").strip():
+        missing.append(config.key_env)
+    if not _base_url(config, environ):
+        missing.append(config.base_url_env or "base_url")
+    return f"set {' and '.join(missing)}" if missing else None
+
+
+def load_providers(configs: Sequence[ProviderConfig], environ: Mapping[str, str]) -> dict[str, Provider]:
+    """Make the client of each provider that is switched on, by the provider's id. Nobody is contacted.
+
+    Raises:
+        ModelLoadError: a class or an option of the configuration is wrong; names the provider.
+    """
+    return {config.id: _load(config, environ) for config in configs if switched_off(config, environ) is None}
+
+
+def _load(config: ProviderConfig, environ: Mapping[str, str]) -> Provider:
+    try:
+        client = import_class("client", config.client)
+        options = client.Options.model_validate(dict(config.options))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise ModelLoadError(f"providers: {config.id}: options: {where}: {fault['msg']}") from error
+    except ModelLoadError as error:
+        raise ModelLoadError(f"providers: {config.id}: {error}") from error
+    provider: Provider = client(_settings(config, environ), options)
+    return provider
+
+
+def _settings(config: ProviderConfig, environ: Mapping[str, str]) -> ProviderSettings:
+    return ProviderSettings(
+        id=config.id,
+        base_url=_base_url(config, environ),
+        key=(environ.get(config.key_env, "").strip() or None) if config.key_env else None,
+        key_name=config.key_env or "",
+        connect_s=config.connect_s,
+        first_byte_s=config.first_byte_s,
+        silence_s=config.silence_s,
+    )
+
+
+def _base_url(config: ProviderConfig, environ: Mapping[str, str]) -> str:
+    given = environ.get(config.base_url_env, "").strip() if config.base_url_env else ""
+    return (given or config.base_url).rstrip("/")
