@@ -35,19 +35,15 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     if not (message.keys() & _SNAKE_CASE.keys() or "images" in message):
         return message
     spelt = _spelt(message)
-    images = spelt.pop("images", None)
-    if (
-        not images
-        or not isinstance(images, list)
-        or not isinstance(content := spelt.get("content"), str | None)
-    ):
+    images, content = spelt.pop("images", None), spelt.get("content")
+    if not images or not isinstance(images, list) or not isinstance(content, str | None):
         return spelt
-    parts = [{"type": "text", "text": content}] if content else []
-    parts += [{"type": "image_url", "image_url": {"url": _address(image)}} for image in images]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if content else []
+    parts += [{"type": "image_url", "image_url": {"url": image_address(image)}} for image in images]
     return {**spelt, "content": parts}
 
 
-def _address(image: Any) -> Any:
+def image_address(image: Any) -> Any:
     """Give the address of a picture that came as one, or as bare base64."""
     if not isinstance(image, str) or image.partition(":")[0] in ("http", "https", "data"):
         return image

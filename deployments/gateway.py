@@ -62,7 +62,7 @@ class _Empty:
 NOTHING_LISTED: Catalogue = _Empty()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gateway:
     """Finds the route for a task. Routes are in order of preference: the first is the default."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Scope
 
 from deployments.calls import Call, Work
@@ -14,10 +15,11 @@ from deployments.chat_spelling import as_openai_spells
 from deployments.error_bodies import error_response
 from deployments.error_log import log_error
 from deployments.errors import problem_of
+from deployments.forms import JSON_TYPE
 from deployments.middleware.access_log import note_call
 from deployments.preferences import JobWish
 from deployments.routers.aiserver.wire import JobFields, bind
-from deployments.streaming import data_line
+from deployments.streaming import EVENT_STREAM, StreamedResponse, data_line
 from pipelines.tasks.chat import CHAT, ChatEvent, ChatRequest, ChatResult, UsageChunk
 
 _OURS = ("ref_id", "tag", "reply_to")
@@ -61,6 +63,16 @@ async def _wish(body: dict[str, Any], call: Call) -> JobWish:
     if fields.reply_to is not None:
         await call.services.jobs.check_reply_to(fields.reply_to)
     return replace(call.wish, **fields.wishes)
+
+
+async def answer_chat(chat: Chat, call: Call, request: Request) -> Response:
+    """Do what was asked, and answer as it was asked for: whole, or while it is said."""
+    if chat.stream:
+        events = await call.stream(chat.work)
+        told = chat_stream(events, request.scope, include_usage=chat.include_usage)
+        return StreamedResponse(told, EVENT_STREAM)
+    served = await call.run(chat.work)
+    return Response(served.result.completion, media_type=JSON_TYPE)
 
 
 async def chat_stream(

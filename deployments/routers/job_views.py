@@ -99,10 +99,10 @@ def details_of(job: Job, base_url: str, estimate: Estimate, deliveries: Sequence
         **_fields(job, base_url, estimate),
         reply_to=job.reply_to,
         client_state=job.client_state,
-        next_attempt_date=_date(job.run_after),
+        next_attempt_date=date_of(job.run_after),
         history=tuple(_attempt(each) for each in job.history),
         deliveries=tuple(_delivery(each) for each in deliveries),
-        next_delivery_date=_date(job.webhook_due),
+        next_delivery_date=date_of(job.webhook_due),
     )
 
 
@@ -124,9 +124,9 @@ def _fields(job: Job, base_url: str, estimate: Estimate | None) -> dict[str, Any
         "step": job.step or None,
         "queue_position": estimate.queue_position if estimate else None,
         "estimated_seconds_left": None if left_s is None else round(left_s, 1),
-        "created_date": _date(job.created_at),
-        "started_date": _date(job.started_at),
-        "completed_date": _date(job.finished_at),
+        "created_date": date_of(job.created_at),
+        "started_date": date_of(job.started_at),
+        "completed_date": date_of(job.finished_at),
         "duration_ms": None if job.duration_s is None else round(job.duration_s * 1000),
         "results": outputs.results if outputs else None,
         "notes": getattr(outputs, "notes", None),
@@ -137,8 +137,8 @@ def _fields(job: Job, base_url: str, estimate: Estimate | None) -> dict[str, Any
 def _attempt(attempt: Attempt) -> AttemptView:
     return AttemptView(
         attempt=attempt.attempt,
-        started_date=_date(attempt.started_at),
-        ended_date=_date(attempt.ended_at) or "",
+        started_date=date_of(attempt.started_at),
+        ended_date=date_of(attempt.ended_at) or "",
         error_code=attempt.error_code,
         message=attempt.message,
     )
@@ -149,14 +149,14 @@ def _delivery(delivery: Delivery) -> DeliveryView:
         message_id=delivery.message_id,
         url=delivery.url,
         attempt=delivery.attempt,
-        sent_date=_date(delivery.sent_at) or "",
+        sent_date=date_of(delivery.sent_at) or "",
         duration_ms=round(delivery.duration_s * 1000),
         status=delivery.status,
         error=delivery.error,
     )
 
 
-def _date(seconds: float | None) -> str | None:
+def date_of(seconds: float | None) -> str | None:
     """Write a moment in ISO 8601, UTC, with milliseconds."""
     if seconds is None:
         return None

@@ -14,6 +14,8 @@ class EmbeddingResult(TaskResult):
     """The vectors, in the order of the texts."""
 
     vectors: tuple[tuple[float, ...], ...]
+    model: str = ""
+    """As whoever served it calls it."""
     tokens: Usage = Usage()
 
     @property

@@ -9,16 +9,23 @@ from pydantic import ValidationError
 from cluster.artifacts.media_types import media_type_of
 from cluster.jobs.job import Job, JobState
 from deployments.calls import Served
-from deployments.routers.aiserver.responses import Answer, StatusResponse
+from deployments.routers.aiserver.operation import Objects
+from deployments.routers.aiserver.responses import Answer, ObjectResponse, StatusResponse
 from deployments.routers.aiserver.table import OPERATION_OF
+from deployments.routers.embedding_answers import embedding_list
 from deployments.uploads import UploadedFile
 from deployments.works import result_of
 from pipelines.tasks.base import MediaKey
+from pipelines.tasks.chat import ChatResult
 from pipelines.transforms import TRANSFORMS
 
 logger = logging.getLogger("ai_server.jobs")
 
-PROVIDER = "ai-server"
+_OUTPUTS: dict[str, Any] = {task: operation.outputs for task, operation in OPERATION_OF.items()} | {
+    "chat": Objects(ChatResult.body),
+    "embedding": Objects(embedding_list),
+}
+"""What each task gives, in the words of its own wire format."""
 
 
 def outputs_of(job: Job, url_of: Callable[[MediaKey], str]) -> Answer | None:
@@ -34,12 +41,13 @@ def outputs_of(job: Job, url_of: Callable[[MediaKey], str]) -> Answer | None:
 
 
 def _outputs(job: Job, result: str, url_of: Callable[[MediaKey], str]) -> Answer:
-    served = Served(result_of(job.task, result), PROVIDER, job.duration_s or 0.0)
+    found = result_of(job.task, result)
+    served = Served(found, found.provider, job.duration_s or 0.0)
     files = {
         each.field: UploadedFile(each.key, each.file_name, each.content_type, each.size_bytes)
         for each in job.inputs
     }
-    answer: Answer = OPERATION_OF[job.task].outputs.respond(served, files, url_of)
+    answer: Answer = _OUTPUTS[job.task].respond(served, files, url_of)
     return answer
 
 
@@ -68,6 +76,8 @@ def status_of(job: Job, url_of: Callable[[MediaKey], str]) -> StatusResponse:
 def webhook_body(job: Job) -> dict[str, Any]:
     """Give what `replyTo` hears of an ended job; URLs are relative, as AI Server's are."""
     outputs = outputs_of(job, lambda key: f"/artifacts/{key}")
+    if isinstance(outputs, ObjectResponse):
+        return outputs.result  # a chat's webhook is the completion itself, as AI Server sends it
     shown = outputs.model_dump(mode="json", by_alias=True, exclude_none=True) if outputs else {}
     body = {
         "state": job.client_state,

@@ -11,8 +11,10 @@ from cluster.jobs.job import Job, JobState
 from deployments.calls import Call
 from deployments.dependencies import CallDep
 from deployments.errors import BadRequest
+from deployments.fields import pascal_words
 from deployments.forms import read_form
 from deployments.routers.aiserver.job_outputs import status_of
+from deployments.routers.aiserver.ollama_shapes import ollama_answer
 from deployments.routers.aiserver.responses import StatusResponse
 from deployments.routers.aiserver.wire import StoredText, Wire, bind
 
@@ -49,11 +51,16 @@ _PARAMETERS = [
 async def _found(request: Request, call: Call) -> Job:
     async with read_form(request, call.services, call.owner) as form:
         which = bind(WhichJob, form.fields)
-    if which.ref_id is not None:
-        return await call.services.jobs.find(which.ref_id, call.owner)
-    if which.job_id is None:
-        raise BadRequest("'Job Id' must not be empty. Send jobId or refId.", "jobId", "NotEmpty")
-    return await call.services.jobs.get(which.job_id, call.owner)
+    return await find_job(call, which.job_id, which.ref_id, "jobId")
+
+
+async def find_job(call: Call, job_id: int | None, ref_id: str | None, name: str) -> Job:
+    """Find a job of the caller by one of its ids; `name` is what the field of the server's own is called."""
+    if ref_id is not None:
+        return await call.services.jobs.find(ref_id, call.owner)
+    if job_id is None:
+        raise BadRequest(f"'{pascal_words(name)}' must not be empty. Send {name} or refId.", name, "NotEmpty")
+    return await call.services.jobs.get(job_id, call.owner)
 
 
 async def generation_status(request: Request, call: CallDep) -> JSONResponse:
@@ -79,6 +86,22 @@ async def job_status(request: Request, call: CallDep) -> JSONResponse:
     return _answer(call, await _found(request, call), HTTPStatus.OK)
 
 
+async def ollama_status(request: Request, call: CallDep) -> JSONResponse:
+    r"""Say how a job of `QueueOllamaGeneration` is, with its result as Ollama writes it.
+
+    ```sh
+    curl -H "Authorization: Bearer $AI_SERVER_API_KEY" \
+      "http://127.0.0.1:8000/api/GetOllamaGenerationStatus?jobId=7"
+    ```
+    """
+    job = await _found(request, call)
+    body = status_of(job, str)
+    if body.result is not None:
+        result = ollama_answer(body.result, job.duration_s or 0.0)
+        body = body.model_copy(update={"result": result, "chat_response": None})
+    return JSONResponse(body.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
 def _answer(call: Call, job: Job, status: HTTPStatus) -> JSONResponse:
     body = status_of(job, lambda key: f"{call.base_url}/artifacts/{key}")
     return JSONResponse(body.model_dump(mode="json", by_alias=True, exclude_none=True), status)
@@ -88,6 +111,7 @@ for _name, _endpoint in (
     ("GetArtifactGenerationStatus", generation_status),
     ("GetTextGenerationStatus", generation_status),
     ("GetOpenAiChatStatus", job_status),
+    ("GetOllamaGenerationStatus", ollama_status),
     ("GetJobStatus", job_status),
 ):
     router.add_api_route(

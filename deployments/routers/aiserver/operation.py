@@ -9,6 +9,7 @@ from deployments.routers.aiserver.responses import (
     Answer,
     ArtifactItem,
     ArtifactResponse,
+    ObjectResponse,
     TextItem,
     TextResponse,
 )
@@ -73,6 +74,19 @@ class Texts(Generic[ResultT]):
     def respond(self, served: Served[ResultT], files: Files, url_of: UrlOf) -> Answer:
         """Make the answer's body."""
         return TextResponse.of((TextItem(text=text) for text in self.of(served.result)), served.duration_s)
+
+
+@dataclass(frozen=True)
+class Objects(Generic[ResultT]):
+    """The output is an object of another wire format."""
+
+    of: Callable[[ResultT], dict[str, Any]]
+    response: type[Answer] = ObjectResponse
+
+    def respond(self, served: Served[ResultT], files: Files, url_of: UrlOf) -> Answer:
+        """Make the answer's body."""
+        body = self.of(served.result)
+        return ObjectResponse(result=body, chat_response=body)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Two generations of its clients read different names, so one body holds both: ``r
 November 2024) and ``outputs`` or ``textOutputs`` (before).
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -69,6 +70,18 @@ class TextResponse(Answer):
         return cls(results=results, text_outputs=results, duration=xsd_duration(duration_s))
 
 
+class ObjectResponse(Answer):
+    """An object of another wire format, whole; the names of both generations."""
+
+    result: dict[str, Any]
+    chat_response: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """The object as JSON."""
+        return json.dumps(self.result, ensure_ascii=False)
+
+
 class QueueResponse(Answer):
     """A job was queued."""
 
@@ -90,6 +103,8 @@ class StatusResponse(Answer):
     outputs: tuple[ArtifactItem, ...] | None = None
     text_outputs: tuple[TextItem, ...] | None = None
     duration: str | None = None
+    result: dict[str, Any] | None = None
+    chat_response: dict[str, Any] | None = None
     notes: tuple[str, ...] | None = None
     response_status: dict[str, Any] | None = None
 

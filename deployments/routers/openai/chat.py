@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from deployments.dependencies import CallDep
-from deployments.forms import JSON_TYPE, read_json_object
-from deployments.routers.chat import chat_stream, read_chat
-from deployments.streaming import EVENT_STREAM, StreamedResponse
+from deployments.forms import read_json_object
+from deployments.routers.chat import answer_chat, read_chat
+from deployments.routers.chat_documentation import CHAT_ANSWERS, CHAT_BODY
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -17,13 +17,16 @@ async def complete(request: Request, call: CallDep) -> Response:
     OpenAI's, `provider` names who alone may serve the request; `X-Served-By` in the answer says who did.
     """
     chat = await read_chat(await read_json_object(request), call, request)
-    if chat.stream:
-        events = await call.stream(chat.work)
-        told = chat_stream(events, request.scope, include_usage=chat.include_usage)
-        return StreamedResponse(told, EVENT_STREAM)
-    served = await call.run(chat.work)
-    return Response(served.result.completion, media_type=JSON_TYPE)
+    return await answer_chat(chat, call, request)
 
 
-router.add_api_route("/v1/chat/completions", complete, methods=["POST"], summary="Chat")
-router.add_api_route("/api/OpenAiChatCompletion", complete, methods=["POST"], include_in_schema=False)
+for _path, _name in (("/v1/chat/completions", "chat"), ("/api/OpenAiChatCompletion", "OpenAiChatCompletion")):
+    router.add_api_route(
+        _path,
+        complete,
+        methods=["POST"],
+        operation_id=_name,
+        summary="Chat",
+        openapi_extra=CHAT_BODY,
+        responses=CHAT_ANSWERS,
+    )

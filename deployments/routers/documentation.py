@@ -1,0 +1,20 @@
+"""Pieces of the interactive documentation that the framework cannot read off the routes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployments.forms import JSON_TYPE
+
+
+def json_body(
+    fields: Mapping[str, Any], example: Mapping[str, Any], required: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Describe a JSON body, as a route's ``openapi_extra``."""
+    schema = {"type": "object", "properties": dict(fields), "required": list(required)}
+    content = {JSON_TYPE: {"schema": schema, "example": dict(example)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def json_example(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Describe the good answer, as a route's ``responses``."""
+    return {200: {"content": {JSON_TYPE: {"example": dict(example)}}}}
