@@ -34,6 +34,7 @@ from pipelines.tasks.chat import ChatEvent, UsageChunk
 router = APIRouter(prefix="/api", tags=["AI Server"])
 
 LINES = "application/x-ndjson"
+_SAID = ("refId", "ref_id", "replyTo", "tag", "provider")
 
 
 async def generate(request: Request, call: CallDep) -> Response:
