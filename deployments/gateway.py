@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from deployments.backend import Backend
 from deployments.candidates import Candidates
 from deployments.errors import ModelNotFound, TaskNotServed
+from pipelines.providers.base import ListedModel
 from pipelines.tasks.base import OURSELVES, TaskRequest
 
 
@@ -50,6 +51,9 @@ class Catalogue(Protocol):
     def provider_of(self, task: str, model: str) -> str | None:
         """Give the provider that lists `model` for `task`."""
 
+    def listed(self, provider: str) -> Sequence[ListedModel]:
+        """Give what a provider lists."""
+
 
 class _Empty:
     """Knows none."""
@@ -57,6 +61,10 @@ class _Empty:
     def provider_of(self, task: str, model: str) -> str | None:
         """Give nobody."""
         return None
+
+    def listed(self, provider: str) -> Sequence[ListedModel]:
+        """Give nothing."""
+        return ()
 
 
 NOTHING_LISTED: Catalogue = _Empty()
@@ -71,8 +79,10 @@ class Gateway:
     providers: Mapping[str, Route] = field(default_factory=dict)
     """Of each provider, which takes any of its models: ``openai/gpt-5.4``."""
     catalogue: Catalogue = NOTHING_LISTED
-    switched_off: Mapping[str, str] = field(default_factory=dict)
-    """Names of models and providers that nobody serves now -> what to do about it."""
+    off: Mapping[str, str] = field(default_factory=dict)
+    """Providers that are switched off -> what to do to have them."""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Other names that nobody serves now -> what to do about it."""
 
     def resolve(self, task: str, model: str | None = None) -> Route:
         """Find who solves `task` under the name `model`, or the task's default where it is empty.
@@ -121,7 +131,7 @@ class Gateway:
 
     def _hint(self, task: str, name: str) -> str:
         for each in (name.lower(), name.partition("/")[0].lower()):
-            if reason := self.switched_off.get(each):
+            if reason := self.hints.get(each):
                 return reason
         open_for = [f"{each.id}/…" for each in self.providers.values() if task in each.tasks]
         return f"Any model of {', '.join(open_for)} can be asked for by that name." if open_for else ""

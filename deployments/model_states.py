@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ray import serve
@@ -9,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import DeploymentStatusOverview
 
 from deployments.backends import within
-from deployments.breaker import Circuit
+from deployments.external_states import candidate_statuses, external_status
 from deployments.gateway import Route
 from deployments.runs import Activity, ModelState, ModelStatus
 
@@ -48,6 +49,10 @@ class ModelStates:
     async def _describe(self, route: Route, overview: DeploymentStatusOverview | None) -> ModelStatus:
         if route.id not in self._handles:
             return external_status(route)
+        status = await self._native(route, overview)
+        return replace(status, candidates=candidate_statuses(route))
+
+    async def _native(self, route: Route, overview: DeploymentStatusOverview | None) -> ModelStatus:
         replicas = running_replicas(overview)
         if replicas:
             return await self._ask(route, replicas)
@@ -71,17 +76,6 @@ class ModelStates:
         if fault:
             return ModelState.UNAVAILABLE, fault
         return ModelState.READY, ""
-
-
-def external_status(route: Route) -> ModelStatus:
-    """Describe a model that only providers serve: it is well while one of them is."""
-    candidates = route.candidates.all if route.candidates else ()
-    running = sum(each.in_flight for each in candidates)
-    waiting = route.candidates.waiting if route.candidates else 0
-    if any(each.breaker.circuit != Circuit.OPEN for each in candidates):
-        return ModelStatus(route.id, ModelState.READY, route.tasks, "", 0, running, waiting)
-    detail = " ".join(each.breaker.last_failure for each in candidates)
-    return ModelStatus(route.id, ModelState.UNAVAILABLE, route.tasks, detail, 0, running, waiting)
 
 
 def running_replicas(overview: DeploymentStatusOverview | None) -> int:

@@ -44,7 +44,7 @@ class Builder:
             for each in self.config.providers
             if each.id in backends
         }
-        return Gateway(tuple(served), by_provider, catalogue, self._hints())
+        return Gateway(tuple(served), by_provider, catalogue, self.outside.switched_off, self._hints())
 
     def _route(self, model: ModelConfig) -> Route | None:
         external = [each for each in model.external if each.provider in self.outside.providers]

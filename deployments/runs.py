@@ -53,6 +53,19 @@ class ModelState(StrEnum):
 
 
 @dataclass(frozen=True)
+class CandidateStatus:
+    """Who may serve a model, as seen from the process that was asked."""
+
+    provider: str
+    model: str
+    """What the model is called there."""
+    circuit: str
+    """``closed`` when it is well, ``open`` while it is left alone, ``half-open`` when it is tried again."""
+    running: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class ModelStatus:
     """The state of one model, as /ready shows it."""
 
@@ -63,6 +76,8 @@ class ModelStatus:
     replicas: int = 0
     running: int = 0
     waiting: int = 0
+    candidates: tuple[CandidateStatus, ...] = ()
+    """Where there is somebody beside our own replicas."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Is the server alive, and can its models work? Public, for load balancers and people."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +10,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 
 from deployments.dependencies import ServicesDep
-from deployments.runs import ModelState, ModelStatus, QueueState
+from deployments.external_states import external_status
+from deployments.gateway import Gateway
+from deployments.runs import CandidateStatus, ModelState, ModelStatus, QueueState
 
 router = APIRouter(tags=["Health"])
 
@@ -25,6 +27,17 @@ class ReadyModel(BaseModel):
     replicas: int
     running: int
     waiting: int
+    candidates: tuple[CandidateStatus, ...]
+    """Where there is somebody beside our own replicas."""
+
+
+class ReadyProvider(BaseModel):
+    """Somebody's API that may serve models."""
+
+    id: str
+    state: str
+    """One of ``ready unavailable off``; off: the detail says what to set."""
+    detail: str
 
 
 class ReadyQueue(BaseModel):
@@ -43,6 +56,7 @@ class Ready(BaseModel):
     """One of ``ready degraded loading stalled unavailable``; degraded: some cannot work, the others do."""
     profile: str
     models: tuple[ReadyModel, ...]
+    providers: tuple[ReadyProvider, ...]
     queue: ReadyQueue
 
 
@@ -58,8 +72,10 @@ _EXAMPLE: dict[str, Any] = {
             "replicas": 1,
             "running": 0,
             "waiting": 0,
+            "candidates": [],
         }
     ],
+    "providers": [{"id": "openai", "state": "off", "detail": "set OPENAI_API_KEY"}],
     "queue": {"state": "ready", "detail": "", "running": 0},
 }
 
@@ -92,6 +108,7 @@ async def ready(services: ServicesDep) -> JSONResponse:
         status=status,
         profile=services.config.profile,
         models=tuple(_shown(state) for state in states),
+        providers=tuple(_providers(services.gateway)),
         queue=_shown_queue(queue),
     )
     code = HTTPStatus.OK if status in ("ready", "degraded") else HTTPStatus.SERVICE_UNAVAILABLE
@@ -114,6 +131,15 @@ def _shown_queue(queue: QueueState) -> ReadyQueue:
         detail=queue.paused_because or ("" if queue.is_open else "the job store cannot be reached"),
         running=queue.running,
     )
+
+
+def _providers(gateway: Gateway) -> Iterator[ReadyProvider]:
+    for name, route in gateway.providers.items():
+        status = external_status(route)
+        state = "ready" if status.state == ModelState.READY else "unavailable"
+        yield ReadyProvider(id=name, state=state, detail=status.detail)
+    for name, remedy in gateway.off.items():
+        yield ReadyProvider(id=name, state="off", detail=remedy)
 
 
 def _shown(state: ModelStatus) -> ReadyModel:

@@ -1,6 +1,7 @@
 """/v1/models: what this server is configured to serve."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -33,8 +34,8 @@ def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     responses=_example({"object": "list", "data": [_EXAMPLE]}),
 )
 async def list_models(services: ServicesDep) -> dict[str, Any]:
-    """List every configured model with its tasks and the other names that it answers to."""
-    return {"object": "list", "data": [_model(route) for route in _models(services.gateway)]}
+    """List every configured model with its tasks and the other names, then what the providers list."""
+    return {"object": "list", "data": [*map(_model, _models(services.gateway)), *_listed(services.gateway)]}
 
 
 @router.get("/models/{model_id:path}", summary="Describe a model", responses=_example(_EXAMPLE))
@@ -44,6 +45,9 @@ async def get_model(model_id: str, services: ServicesDep) -> dict[str, Any]:
     for route in models:
         if route.answers_to(model_id):
             return _model(route)
+    for listed in _listed(services.gateway):
+        if model_id in (listed["id"], *listed["aliases"]):
+            return listed
     raise ModelNotFound(model_id, "any task", tuple(route.id for route in models))
 
 
@@ -52,12 +56,24 @@ def _models(gateway: Gateway) -> list[Route]:
     return [route for route in gateway.routes if TASKS.keys() & set(route.tasks)]
 
 
+def _listed(gateway: Gateway) -> Iterator[dict[str, Any]]:
+    """Describe what providers list, under the name that always leads to them."""
+    for provider in gateway.providers:
+        for model in gateway.catalogue.listed(provider):
+            if model.tasks:
+                yield _described(f"{provider}/{model.name}", provider, model.tasks, (model.name,))
+
+
 def _model(route: Route) -> dict[str, Any]:
+    return _described(route.id, route.owner, route.tasks, route.aliases)
+
+
+def _described(name: str, owner: str, tasks: tuple[str, ...], aliases: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "id": route.id,
+        "id": name,
         "object": "model",
         "created": _STARTED,
-        "owned_by": route.owner,
-        "tasks": route.tasks,
-        "aliases": route.aliases,
+        "owned_by": owner,
+        "tasks": tasks,
+        "aliases": aliases,
     }
