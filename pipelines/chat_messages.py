@@ -33,7 +33,7 @@ def _read(number: int, message: Any) -> dict[str, str]:
     if not isinstance(message, Mapping):
         _refuse(number, "must be an object with role and content.")
     role = message.get("role")
-    if role in {"tool", "function"} or message.get("tool_calls") or message.get("function_call"):
+    if role in ("tool", "function") or message.get("tool_calls") or message.get("function_call"):
         _refuse(number, "is about a tool, and this model does not call tools. Leave such messages out.")
     if not isinstance(role, str) or role not in _ROLES:
         _refuse(number, f"has the role {role!r}; give one of: {', '.join(_ROLES)}.")

@@ -36,7 +36,9 @@ class ChatTemplate:
         try:
             return self._template.render(messages=messages, add_generation_prompt=True, **self._tokens)
         except (TemplateError, TypeError) as error:
-            raise InvalidInput(f"This model's template refuses these messages: {error}", "messages") from error
+            raise InvalidInput(
+                f"This model's template refuses these messages: {error}", "messages"
+            ) from error
 
 
 def _raise(message: str) -> NoReturn:

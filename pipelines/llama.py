@@ -31,7 +31,7 @@ from pipelines.tasks.chat_shapes import ChatDelta
 
 _ALL_LAYERS = 999
 _BYTES_PER_TOKEN = 16
-"""More than any prompt has: longer ones are refused unread, since a word without end takes minutes to read."""
+"""More than any prompt has: longer ones are refused unread, as a word without end takes minutes."""
 
 
 class LlamaOptions(PipelineOptions):
@@ -40,8 +40,8 @@ class LlamaOptions(PipelineOptions):
     file: str | None = None
     """Which file of the source's folder; needed where it has several."""
     context: int = Field(default=8_192, ge=128)
-    """Tokens of a conversation, prompt and answer; each concurrent run has memory for so many. At most what the
-    model was trained for."""
+    """Tokens of a conversation, prompt and answer: memory for each concurrent run. At most what the model was
+    trained for."""
     system: str = "You are a helpful assistant."
     """The system message of requests without one; empty for none."""
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
@@ -127,7 +127,9 @@ class LlamaPipeline:
             return said, None
         values = log_probabilities(slot.context.get_logits())
         likeliest = np.argsort(-values)[: sampling.top_logprobs].tolist()
-        others = [logprob_entry(self._vocabulary.bytes_of(other), float(values[other])) for other in likeliest]
+        others = [
+            logprob_entry(self._vocabulary.bytes_of(other), float(values[other])) for other in likeliest
+        ]
         return said, logprob_entry(said, float(values[token])) | {"top_logprobs": others}
 
     def _prompt(self, body: Mapping[str, Any]) -> list[int]:

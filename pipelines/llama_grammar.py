@@ -33,7 +33,7 @@ class Grammars:
         if wanted is None or kind == "text":
             return None
         if kind == "json_object":
-            return str(json_schema_to_grammar({"type": "object"}))
+            return _ending(json_schema_to_grammar({"type": "object"}))
         if kind == "json_schema":
             return self._of_schema(wanted.get("json_schema"))
         raise _refusal(f"response_format has the type {kind!r}; give text, json_object or json_schema.")
@@ -45,13 +45,21 @@ class Grammars:
         try:
             if _has_pattern(schema):
                 raise _unfit("it has a pattern, which llama.cpp may not be able to end")
-            grammar = str(json_schema_to_grammar(schema))
+            grammar = _ending(json_schema_to_grammar(schema))
         except (AssertionError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             # It asserts, or trips over what it did not expect: every one of them is about the schema.
             raise _unfit(str(error)) from error
         if not self._is_followed(grammar):
             raise _unfit("lengths above 2000 and endless references are too much for it")
         return grammar
+
+
+def _ending(grammar: str) -> str:
+    """Let the text end with its last bracket: small models go on with blanks for as long as they may."""
+    rules = dict(line.split(" ::= ", 1) for line in grammar.splitlines())
+    root = rules["root"]
+    rules["root"] = rules.get(root, root).removesuffix(" space")
+    return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items())
 
 
 def _has_pattern(value: Any) -> bool:

@@ -36,7 +36,9 @@ class Sampling:
     """How many alternatives of each token are told; None tells no probabilities at all."""
 
 
-def read_sampling(body: Mapping[str, Any], temperature: float, top_p: float, vocabulary: int, grammar: str | None) -> Sampling:
+def read_sampling(
+    body: Mapping[str, Any], temperature: float, top_p: float, vocabulary: int, grammar: str | None
+) -> Sampling:
     """Read the parameters; the given temperature and top_p are for requests without.
 
     Raises:
@@ -47,7 +49,7 @@ def read_sampling(body: Mapping[str, Any], temperature: float, top_p: float, voc
     return Sampling(
         temperature=_number(body, "temperature", 0, 2, temperature),
         top_p=_number(body, "top_p", 0, 1, top_p),
-        seed=random.getrandbits(32) if seed is None else seed,  # noqa: S311 - no secret
+        seed=random.getrandbits(32) if seed is None else seed,
         choices=_whole(body, "n", 1, MAX_CHOICES, 1) or 1,
         max_tokens=_whole(body, limit, 1, 2**31, None),
         frequency_penalty=_number(body, "frequency_penalty", -2, 2, 0),
@@ -97,7 +99,11 @@ def _whole(body: Mapping[str, Any], name: str, low: int, high: int, default: int
 
 def _stops(value: Any) -> tuple[str, ...]:
     stops = [value] if isinstance(value, str) else value or []
-    if not isinstance(stops, list) or len(stops) > MAX_STOPS or not all(isinstance(one, str) for one in stops):
+    if (
+        not isinstance(stops, list)
+        or len(stops) > MAX_STOPS
+        or not all(isinstance(one, str) for one in stops)
+    ):
         raise InvalidInput(f"stop must be a text or a list of at most {MAX_STOPS} texts.", "stop")
     return tuple(stop for stop in stops if stop)
 
@@ -113,7 +119,8 @@ def _logit_bias(value: Any, vocabulary: int) -> tuple[tuple[int, float], ...]:
 def _token(name: str, vocabulary: int) -> int:
     if not name.isascii() or not name.isdigit() or int(name[:12]) >= vocabulary:
         raise InvalidInput(
-            f"logit_bias: {name[:40]!r} is no token of this model; they are 0 to {vocabulary - 1}.", "logit_bias"
+            f"logit_bias: {name[:40]!r} is no token of this model; they are 0 to {vocabulary - 1}.",
+            "logit_bias",
         )
     return int(name)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class ShownText:
         return self._show(len(self._held) - self._num_suspect())
 
     def end(self) -> Shown:
-        """Show the rest; of a character that never became whole, that it is missing."""
-        self._held += self._decoder.decode(b"", final=True)
+        """Show the rest, but not a character that never became whole."""
         shown = self._show(len(self._held))
         return Shown(shown.text, shown.logprobs + [entry for _, entry in self._told])
 
@@ -63,15 +63,16 @@ class ShownText:
         return any(stop.startswith(tail) for stop in self._stops)
 
 
-def log_probabilities(logits: Sequence[float]) -> "np.ndarray[Any, np.dtype[np.float64]]":
+def log_probabilities(logits: Sequence[float]) -> npt.NDArray[np.float64]:
     """Give the natural logarithm of each token's probability at temperature 1."""
     values = np.asarray(logits, np.float64)
     values -= values.max()
-    return values - np.log(np.exp(values).sum())
+    logarithms: npt.NDArray[np.float64] = values - np.log(np.exp(values).sum())
+    return logarithms
 
 
 def logprob_entry(said: bytes, logprob: float) -> dict[str, Any]:
-    """Write a token as OpenAI does; bytes that are no character are written ``\\\\xe2``."""
+    """Write a token as OpenAI does: bytes that are no character as escapes of their numbers."""
     return {
         "token": said.decode("utf-8", "backslashreplace"),
         # JSON has no infinity; OpenAI writes this for what is next to impossible.
