@@ -30,6 +30,7 @@ from pipelines.tasks.chat import ChatRequest
 from pipelines.tasks.chat_shapes import ChatDelta
 
 _ALL_LAYERS = 999
+_WAIT_S = 0.5
 _BYTES_PER_TOKEN = 16
 """More than any prompt has: longer ones are refused unread, as a word without end takes minutes."""
 
@@ -90,7 +91,7 @@ class LlamaPipeline:
         sampling = read_sampling(
             request.body, options.temperature, options.top_p, self._vocabulary.size, grammar
         )
-        with self._reserved(prompt) as slot:
+        with self._reserved(prompt, workspace) as slot:
             for choice in range(sampling.choices):
                 num_said += yield from self._say(slot, prompt, sampling, choice, workspace)
         yield Usage(prompt_tokens=len(prompt), completion_tokens=num_said)
@@ -153,17 +154,20 @@ class LlamaPipeline:
         )
 
     @contextmanager
-    def _reserved(self, prompt: Sequence[int]) -> Iterator[Slot]:
+    def _reserved(self, prompt: Sequence[int], workspace: Workspace) -> Iterator[Slot]:
         """Give the free slot that remembers most of a prompt, for the time of the block."""
-        with self._permits:
+        # A run that was given up may hold its slot until Python has cleared it away.
+        while not self._permits.acquire(timeout=_WAIT_S):
+            workspace.check_cancelled()
+        with self._lock:
+            slot = max(self._free, key=lambda free: free.num_kept(prompt))
+            self._free.remove(slot)
+        try:
+            yield slot
+        finally:
             with self._lock:
-                slot = max(self._free, key=lambda free: free.num_kept(prompt))
-                self._free.remove(slot)
-            try:
-                yield slot
-            finally:
-                with self._lock:
-                    self._free.append(slot)
+                self._free.append(slot)
+            self._permits.release()
 
     def _slot(self, engine: EngineSettings) -> Slot:
         try:
