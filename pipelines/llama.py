@@ -31,7 +31,7 @@ from pipelines.tasks.chat_shapes import ChatDelta
 
 _ALL_LAYERS = 999
 _WAIT_S = 0.5
-_BYTES_PER_TOKEN = 16
+_LETTERS_PER_TOKEN = 16
 """More than any prompt has: longer ones are refused unread, as a word without end takes minutes."""
 
 
@@ -135,13 +135,13 @@ class LlamaPipeline:
 
     def _prompt(self, body: Mapping[str, Any]) -> list[int]:
         messages = read_messages(body, self._options.system)
+        num_letters = sum(len(message["content"]) for message in messages)
+        if num_letters > self._context * _LETTERS_PER_TOKEN:
+            raise self._too_long(f"far more ({num_letters} characters)")
         harmless = [
             message | {"content": self._vocabulary.harmless(message["content"])} for message in messages
         ]
-        text = self._template.render(harmless)
-        if len(text.encode()) > self._context * _BYTES_PER_TOKEN:
-            raise self._too_long(f"far more ({len(text)} characters)")
-        prompt = self._vocabulary.tokens(text)
+        prompt = self._vocabulary.tokens(self._template.render(harmless))
         if len(prompt) >= self._context:
             raise self._too_long(f"{len(prompt)} tokens")
         return prompt

@@ -14,6 +14,8 @@ from pipelines.errors import InvalidInput
 
 _PROBE = Path(__file__).with_name("llama_grammar_probe.py")
 _PROBE_S = 20.0
+_LONGEST = 65_536
+"""Each token takes time with every alternative that a grammar has: one of this length a second or two."""
 
 
 class Grammars:
@@ -49,6 +51,8 @@ class Grammars:
         except (AssertionError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             # It asserts, or trips over what it did not expect: every one of them is about the schema.
             raise _unfit(str(error)) from error
+        if len(grammar) > _LONGEST:
+            raise _unfit("it has too many names and values")
         if not self._is_followed(grammar):
             raise _unfit("lengths above 2000 and endless references are too much for it")
         return grammar

@@ -13,6 +13,8 @@ MAX_CHOICES = 128
 MAX_STOPS = 4
 MAX_TOP_LOGPROBS = 20
 """These three as OpenAI has them."""
+_COLDEST = 1e-4
+"""Below it the likeliest token is as good as certain, and soon the logits overflow."""
 _SEEDS = 0xFFFF_FFFF
 """llama.cpp knows so many; the one after them means chance."""
 
@@ -70,7 +72,7 @@ def sampler_chain(vocab: LlamaVocab, sampling: Sampling, context: int, choice: i
         chain.add_penalties(context, 1.0, sampling.frequency_penalty, sampling.presence_penalty)
     if sampling.grammar is not None:
         chain.add_grammar(vocab, sampling.grammar, "root")
-    if sampling.temperature == 0:
+    if sampling.temperature < _COLDEST:
         chain.add_greedy()
         return chain
     chain.add_top_p(sampling.top_p, 1)

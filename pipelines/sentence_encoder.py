@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel
+from transformers.utils import logging
 
 from pipelines.errors import InvalidInput, ModelLoadError
 from pipelines.loading import EngineSettings, PipelineOptions
@@ -54,6 +55,7 @@ class SentenceEncoderPipeline:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        logging.disable_progress_bar()
         self._model = AutoModel.from_pretrained(folder, local_files_only=True).to(self._device).eval()
         self._max_tokens = min(options.max_tokens, self._model.config.max_position_embeddings)
         self._read([self._tokenizer.encode("Hello.").ids])

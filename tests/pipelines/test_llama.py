@@ -201,6 +201,7 @@ def test_keeps_to_a_schema(llama: LlamaPipeline, workspace: FolderWorkspace) -> 
         schema({"type": "string", "maxLength": 3_000}),
         schema({"type": "string", "pattern": "^[^\\s\\S]$"}),
         schema({"enum": []}),
+        schema({"enum": list(range(20_000))}),
         schema({"properties": 5}),
         schema(5),
         {"type": "json_schema"},
@@ -296,6 +297,13 @@ def test_what_it_cannot_do_is_refused_by_name(
     assert refusal.value.field == field
 
 
+@pytest.mark.parametrize("parameters", [{"temperature": 1e-38}, {"temperature": 1, "top_p": 0}])
+def test_next_to_no_chance_is_none(
+    parameters: dict[str, Any], llama: LlamaPipeline, workspace: FolderWorkspace
+) -> None:
+    assert answer(llama, workspace, FRANCE, **parameters) == "The capital of France is Paris."
+
+
 def test_tools_that_must_not_be_called_do_no_harm(llama: LlamaPipeline, workspace: FolderWorkspace) -> None:
     tools = {"tools": [{"type": "function"}], "tool_choice": "none"}
     assert answer(llama, workspace, FRANCE, **tools) == "The capital of France is Paris."
@@ -306,7 +314,7 @@ def test_tools_that_must_not_be_called_do_no_harm(llama: LlamaPipeline, workspac
     ("content", "numbers"),
     [
         ("word " * 600, r"context is 512 tokens.* are 6\d\d tokens"),
-        ("a" * 1_000_000, r"far more \(1000\d\d\d char"),
+        ("a" * 1_000_000, r"far more \(1000028 char"),
     ],
 )
 def test_a_conversation_that_is_too_long_is_refused_with_the_numbers(
