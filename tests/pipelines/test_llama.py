@@ -181,7 +181,8 @@ def test_bias_and_penalties_change_what_is_said(llama: LlamaPipeline, workspace:
 
 
 def test_a_json_object_is_one(llama: LlamaPipeline, workspace: FolderWorkspace) -> None:
-    text = answer(llama, workspace, FRANCE, response_format={"type": "json_object"}, max_tokens=200)
+    wanted = {"response_format": {"type": "json_object"}, "max_tokens": 200}
+    text = answer(llama, workspace, "A person's age as JSON.", **wanted)
     assert isinstance(json.loads(text), dict)
 
 
