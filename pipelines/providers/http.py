@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
 import aiohttp
+from yarl import URL
 
 from pipelines.errors import ProviderBusy, ProviderDenied, ProviderError, ProviderFailed, ProviderRefused
 from pipelines.providers.base import ProviderSettings
@@ -57,14 +58,15 @@ class ProviderHttp:
         self._read_fault = read_fault
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: Any) -> bytes:
+    async def post(self, path: str, body: Any, headers: Headers | None = None) -> bytes:
         """Send `body` as JSON and give the whole answer.
 
         Args:
-            path: behind the base address.
+            path: behind the base address, or a whole address of the provider's own.
             body: an object, or JSON that is encoded already.
+            headers: for this request alone.
         """
-        return await self._whole("POST", path, data=_encoded(body), headers=_JSON)
+        return await self._whole("POST", path, data=_encoded(body), headers={**_JSON, **(headers or {})})
 
     async def post_form(self, path: str, form: aiohttp.FormData) -> bytes:
         """Send a form with files and give the whole answer."""
@@ -74,27 +76,36 @@ class ProviderHttp:
         """Ask for something and give the whole answer."""
         return await self._whole("GET", path)
 
-    async def download(self, url: str) -> AsyncGenerator[bytes, None]:
+    async def download(self, url: str, max_bytes: int = MAX_ANSWER_BYTES) -> AsyncGenerator[bytes, None]:
         """Yield a file of the provider's, without telling our key to whoever keeps it."""
         async with self._opened("GET", url, is_foreign=True) as response:
-            async for chunk in response.content.iter_any():
+            async for chunk in self._capped(response, max_bytes):
                 yield chunk
 
     async def chunks(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
-        """Send `body` as JSON and yield the answer's bytes as they come."""
+        """Send `body` as JSON and yield the answer's bytes, which are no JSON, as they come."""
         async with self._opened("POST", path, data=_encoded(body), headers=_JSON) as response:
-            async for chunk in response.content.iter_any():
+            if response.content_type in _TEXTS:
+                raise await self._no_stream(response, "a file")
+            async for chunk in self._capped(response, MAX_ANSWER_BYTES):
                 yield chunk
 
     async def events(
-        self, path: str, body: Any = None, method: str = "POST"
+        self, path: str, body: Any = None, method: str = "POST", *, is_foreign: bool = False
     ) -> AsyncGenerator[ServerSentEvent, None]:
-        """Send `body` as JSON and yield the server-sent events of the answer."""
+        """Send `body` as JSON and yield the server-sent events of the answer.
+
+        Args:
+            path: behind the base address, or a whole address of the provider's own.
+            body: None sends none.
+            method: of HTTP.
+            is_foreign: `path` is an address that may be anybody's, who shall not learn the key.
+        """
         request: dict[str, Any] = {} if body is None else {"data": _encoded(body)}
         headers = {**_JSON, "Accept": "text/event-stream"}
-        async with self._opened(method, path, headers=headers, **request) as response:
+        async with self._opened(method, path, is_foreign=is_foreign, headers=headers, **request) as response:
             if response.content_type != "text/event-stream":
-                raise await self._no_stream(response)
+                raise await self._no_stream(response, "a stream")
             try:
                 async for event in read_events(response.content.iter_any()):
                     yield event
@@ -116,13 +127,31 @@ class ProviderHttp:
 
     async def _whole(self, method: str, path: str, **request: Any) -> bytes:
         async with self._opened(method, path, **request) as response:
-            pieces, size_bytes = [], 0
-            async for piece in response.content.iter_any():
-                size_bytes += len(piece)
-                if size_bytes > MAX_ANSWER_BYTES:
-                    raise self.failed(f"answers with more than {MAX_ANSWER_BYTES} bytes")
-                pieces.append(piece)
-            return b"".join(pieces)
+            return b"".join([piece async for piece in self._capped(response, MAX_ANSWER_BYTES)])
+
+    async def _capped(self, response: aiohttp.ClientResponse, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        size_bytes = 0
+        async for piece in response.content.iter_any():
+            size_bytes += len(piece)
+            if size_bytes > max_bytes:
+                raise self.failed(f"answers with more than {max_bytes} bytes")
+            yield piece
+
+    def _address(self, path: str, is_foreign: bool) -> str:
+        """Make an address; with the key only those of the provider's own origin are asked."""
+        base = URL(self._settings.base_url)
+        if not is_foreign and path.startswith("/"):
+            return f"{self._settings.base_url}{path}"
+        try:
+            url = URL(path)
+            is_own = url.origin() == base.origin()
+        except ValueError as error:  # no address, or one of another kind than http
+            raise self.failed("names an address that is none") from error
+        if not is_foreign and not is_own:
+            raise self.failed("names an address of somebody else")
+        if url.scheme not in ("http", "https") or (base.scheme == "https" and url.scheme != "https"):
+            raise self.failed(f"names an address of the kind {url.scheme}")
+        return path
 
     @asynccontextmanager
     async def _opened(
@@ -135,7 +164,7 @@ class ProviderHttp:
         **request: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give its answer once it begins well; closing what is not read whole."""
-        url = path if is_foreign else f"{self._settings.base_url}{path}"
+        url = self._address(path, is_foreign)
         own = {} if is_foreign else self._headers
         name = self._settings.id
         try:
@@ -180,11 +209,11 @@ class ProviderHttp:
             fault = Fault(response.status)  # JSON of another shape than the vendor documents
         return self.fault_error(fault, retry_after_s(response.headers))
 
-    async def _no_stream(self, response: aiohttp.ClientResponse) -> ProviderError:
+    async def _no_stream(self, response: aiohttp.ClientResponse, wanted: str) -> ProviderError:
         body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
         if isinstance(body, dict) and "error" in body:
             return self.fault_error(self._read_fault(502, body))
-        return self.failed(f"answers with {response.content_type} instead of a stream")
+        return self.failed(f"answers with {response.content_type} instead of {wanted}")
 
     def _without_key(self, message: str) -> str:
         if self._settings.key:
@@ -193,6 +222,7 @@ class ProviderHttp:
 
 
 _JSON = {"Content-Type": "application/json"}
+_TEXTS = ("application/json", "text/html", "text/plain")
 _DENIED = {
     401: "does not accept the server's key",
     402: "says that the server's account there is spent",
