@@ -25,9 +25,17 @@ def widened(image: Image.Image, asked: Size) -> Image.Image:
     return canvas
 
 
-def trimmed(image: Image.Image, asked: Size) -> Image.Image:
-    """Cut off what `widened` added to a picture of the shape of `asked`, at whatever scale."""
-    width, height = image.size
-    target = min(width, round(height * asked[0] / asked[1])), min(height, round(width * asked[1] / asked[0]))
-    left, top = (width - target[0]) // 2, (height - target[1]) // 2
-    return image.crop((left, top, left + target[0], top + target[1]))
+def unwidened(image: Image.Image, asked: Size) -> Image.Image:
+    """Undo `widened` in a picture that may have been scaled since: cut off what it added, and scale back.
+
+    Args:
+        image: of the shape that a picture of the size `asked` was widened to.
+        asked: width and height in pixels.
+    """
+    width, height = asked
+    wide = max(width, round(height * image.width / image.height))
+    high = max(height, round(width * image.height / image.width))
+    left, top = (wide - width) // 2, (high - height) // 2
+    across, down = image.width / wide, image.height / high
+    box = (left * across, top * down, (left + width) * across, (top + height) * down)
+    return image.resize(asked, Image.Resampling.LANCZOS, box=box)

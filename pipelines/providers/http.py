@@ -119,7 +119,7 @@ class ProviderHttp:
 
     def failed(self, reason: str) -> ProviderFailed:
         """Make the error for an answer that cannot be used."""
-        return ProviderFailed(f"{self._settings.id} {reason}.")
+        return ProviderFailed(f"{self._settings.id} {self._without_key(reason)}.")
 
     def fault_error(self, fault: Fault, retry_after_s: float | None = None) -> ProviderError:
         """Make the error for what the provider says it did not do, also in the middle of a stream."""

@@ -14,7 +14,7 @@ from pipelines.diffusion.inputs import read_mask, read_picture
 from pipelines.errors import InvalidInput
 from pipelines.images import Encoding, PictureFormat, Size, open_image, write_still
 from pipelines.images.colour import to_srgb, with_rgb
-from pipelines.images.shapes import trimmed, widened
+from pipelines.images.shapes import unwidened, widened
 from pipelines.providers.http import ProviderHttp
 from pipelines.tasks.base import MediaKey, Workspace
 from pipelines.tasks.drawing import DrawnImage, DrawRequest, DrawResult
@@ -140,7 +140,7 @@ def redrawn(request: ImageToImageRequest, size: Size, workspace: Workspace) -> F
 
     def finish(image: Image.Image) -> Image.Image:
         if image.size != size:
-            image = _resized(trimmed(image, size), size)
+            image = unwidened(image, size)
         if isinstance(request, ImageWithMaskRequest) and request.keep_unmasked:
             original = _original(request, workspace)[0]
             return Image.composite(image.convert("RGB"), original, _mask(request, size, workspace)[0])
@@ -186,12 +186,20 @@ def picture_size(key: MediaKey, workspace: Workspace) -> Size:
         return picture.size
 
 
-def to_send(request: ImageToImageRequest, shape: Size, workspace: Workspace, *, alpha: bool) -> Sent:
+def png_of(key: MediaKey, workspace: Workspace) -> Sent:
+    """Make what a provider enlarges, with its transparency; to be called in a thread."""
+    with open_image(workspace.input(key), "image", workspace.limits.image_pixels) as picture:
+        image = with_rgb(to_srgb(picture.frame().image, picture.profile))
+        notes = picture.first_frame_notes
+    return Sent(_png(image), None, image.size, tuple(notes))
+
+
+def to_send(request: ImageToImageRequest, shape: Size | None, workspace: Workspace, *, alpha: bool) -> Sent:
     """Make what a provider redraws: of its shape, and no larger; to be called in a thread.
 
     Args:
         request: names the picture, and maybe its mask.
-        shape: the size at which the provider draws.
+        shape: the size at which the provider draws; None takes what it gets.
         workspace: of the run.
         alpha: whether masks are transparent where to repaint (OpenAI's way), or white.
     """
@@ -212,7 +220,9 @@ def _with_holes(white: Image.Image) -> Image.Image:
     return holes
 
 
-def _shaped(image: Image.Image, shape: Size) -> Image.Image:
+def _shaped(image: Image.Image, shape: Size | None) -> Image.Image:
+    if shape is None:
+        return image
     image = widened(image, shape)
     return image if image.width <= shape[0] else _resized(image, shape)
 
