@@ -45,7 +45,9 @@ class Fault:
 
 
 ReadFault: TypeAlias = Callable[[int, Any], Fault]
-"""Reads the vendor's shape of an error, from the status and the answer's JSON (None where it is none)."""
+"""Reads the vendor's shape of an error, from the status and the answer's JSON (None where it is none).
+
+The status may be 200: some answer errors with it, and write another into the JSON."""
 
 
 class ProviderHttp:
@@ -212,7 +214,7 @@ class ProviderHttp:
     async def _no_stream(self, response: aiohttp.ClientResponse, wanted: str) -> ProviderError:
         body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
         if isinstance(body, dict) and "error" in body:
-            return self.fault_error(self._read_fault(502, body))
+            return self.fault_error(self._read_fault(response.status, body))
         return self.failed(f"answers with {response.content_type} instead of {wanted}")
 
     def _without_key(self, message: str) -> str:
@@ -242,7 +244,7 @@ def _error_of(
         return ProviderDenied(f"{settings.id} {_DENIED[fault.status]}{told}.", retry_after_s)
     if fault.status in _BUSY:
         return ProviderBusy(f"{settings.id} is busy ({fault.status}){said}", retry_after_s)
-    if fault.status >= 500:
+    if fault.status >= 500 or fault.status < 400:  # the latter: an error, or another place, as an answer
         return ProviderFailed(f"{settings.id} failed ({fault.status}){said}", retry_after_s)
     return ProviderRefused(
         message or f"{settings.id} refuses the request ({fault.status}).",

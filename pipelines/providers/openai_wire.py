@@ -102,7 +102,8 @@ def read_fault(status: int, body: Any) -> Fault:
     """Read ``{"error": {...}}``; some servers write text there, or a list around it."""
     if isinstance(body, list) and body:
         body = body[0]
-    return fault_of(status, body.get("error", body))
+    error = body.get("error", body)
+    return fault_of(status_of(error) if status == 200 else status, error)
 
 
 def fault_of(status: int, error: Any) -> Fault:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
@@ -79,6 +79,8 @@ class Pieces:
     pieces: list[bytes]
 
 
+Answer: TypeAlias = web.StreamResponse | bytes | list[bytes] | Pieces
+
 HTML_ERROR = BadDay(502, body=b"<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
 
 
@@ -91,10 +93,12 @@ class Vendor:
         self.url = ""
         self.files: dict[str, bytes] = {}
         """Path -> what lies there, for whoever asks."""
+        self.left = asyncio.Event()
+        """A client has left a stream before its end."""
         self.closed_streams = 0
         """Streams whose client left before their end."""
 
-    async def answer(self, asked: Asked) -> web.StreamResponse | bytes | list[bytes] | Pieces:
+    async def answer(self, asked: Asked) -> Answer:
         """Answer a request: bytes are JSON, a list holds the pieces of an event stream."""
         raise NotImplementedError
 
@@ -119,7 +123,9 @@ class Vendor:
             return self._cut(request)
         if day.body is not None:
             return web.Response(body=day.body, content_type=day.content_type)
-        answer = await self.answer(asked)
+        return await self._sent(request, await self.answer(asked), day)
+
+    async def _sent(self, request: web.Request, answer: Answer, day: BadDay) -> web.StreamResponse:
         if isinstance(answer, bytes):
             return web.Response(body=answer, content_type="application/json")
         if isinstance(answer, list):
@@ -140,12 +146,13 @@ class Vendor:
         try:
             for piece in pieces:
                 await response.write(piece)
-                if day.hold is not None:
+                if day.hold is not None and not piece.startswith(b":"):
                     await day.hold.wait()
                 elif day.split:
                     await asyncio.sleep(0)
         except (ConnectionError, asyncio.CancelledError):
             self.closed_streams += 1
+            self.left.set()
             raise
         if day.cut_after is not None:
             return self._cut(request, response)

@@ -270,7 +270,7 @@ async def test_models_that_draw_do_all_three_tasks_and_do_not_chat(
     openai: OpenAiProvider, vendor: OpenAiVendor
 ) -> None:
     assert {model.name: model.tasks for model in await openai.models()}["gpt-image-1"] == ("chat",)
-    patterns = {task: ("*image*",) for task in ("text-to-image", "image-to-image", "image-with-mask")}
+    patterns = dict.fromkeys(("text-to-image", "image-to-image", "image-with-mask"), ("*image*",))
     patterns |= {"embedding": ("*embedding*",), "image-to-text": ("gpt-5*",), "chat": ("*",)}
     provider = OpenAiProvider(openai._http._settings, OpenAiOptions.model_validate({"tasks": patterns}))
     assert {model.name: model.tasks for model in await provider.models()} == {
