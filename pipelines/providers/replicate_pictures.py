@@ -54,7 +54,8 @@ async def text_to_image(api: ReplicateApi, request: TextToImageRequest, workspac
     refuse_loras(request, api.name)
     asked = sides(request.width, request.height)
     shape = _shape(asked, api.options) if asked else {}
-    is_exact = asked is None or (shape["width"], shape["height"]) == asked
+    takes_size = api.options.names(request.model or "").get("width")
+    is_exact = asked is None or bool(takes_size and (shape["width"], shape["height"]) == asked)
     return await _draw(api, request, workspace, scaled_to(asked), shape, stays=is_exact)
 
 

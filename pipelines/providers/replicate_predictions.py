@@ -16,7 +16,7 @@ from pipelines.providers.replicate_wire import ReplicateOptions
 
 Pause: TypeAlias = Callable[[float], Awaitable[None]]
 
-_MODEL = re.compile(r"([\w.-]+/[\w.-]+)(?::([0-9a-zA-Z]+))?")
+_MODEL = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?::([0-9a-zA-Z]+))?")
 _RUNNING = ("starting", "processing")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _GROWTH = 0.5, 2.0, 1.5
 _LOOKS = 3
