@@ -95,16 +95,17 @@ class ProviderHttp:
     async def events(
         self, path: str, body: Any = None, method: str = "POST", *, is_foreign: bool = False
     ) -> AsyncGenerator[ServerSentEvent, None]:
-        """Send `body` as JSON and yield the server-sent events of the answer.
+        """Send `body` and yield the server-sent events of the answer.
 
         Args:
             path: behind the base address, or a whole address of the provider's own.
-            body: None sends none.
+            body: an object, JSON that is encoded already, or a form; None sends none.
             method: of HTTP.
             is_foreign: `path` is an address that may be anybody's, who shall not learn the key.
         """
-        request: dict[str, Any] = {} if body is None else {"data": _encoded(body)}
-        headers = {**_JSON, "Accept": "text/event-stream"}
+        is_form = isinstance(body, aiohttp.FormData)
+        request: dict[str, Any] = {} if body is None else {"data": body if is_form else _encoded(body)}
+        headers = {**({} if is_form else _JSON), "Accept": "text/event-stream"}
         async with self._opened(method, path, is_foreign=is_foreign, headers=headers, **request) as response:
             if response.content_type != "text/event-stream":
                 raise await self._no_stream(response, "a stream")

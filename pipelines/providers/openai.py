@@ -38,11 +38,11 @@ class _Task:
 _TASKS: dict[OpenAiTaskName, _Task] = {
     "chat": _Task(openai_chat.run, openai_chat.stream),
     "embedding": _Task(openai_embeddings.run),
-    "image-to-image": _Task(openai_images.image_to_image),
+    "image-to-image": _Task(openai_images.image_to_image, openai_images.stream_image_to_image),
     "image-to-text": _Task(openai_sight.run),
-    "image-with-mask": _Task(openai_images.image_with_mask),
+    "image-with-mask": _Task(openai_images.image_to_image, openai_images.stream_image_to_image),
     "speech-to-text": _Task(openai_transcription.run, openai_transcription.stream),
-    "text-to-image": _Task(openai_images.text_to_image),
+    "text-to-image": _Task(openai_images.text_to_image, openai_images.stream_text_to_image),
     "text-to-speech": _Task(openai_speech.run, openai_speech.stream),
 }
 _KINDS: tuple[set[OpenAiTaskName], ...] = (

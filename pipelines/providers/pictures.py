@@ -1,7 +1,8 @@
 """Pictures on their way to a provider and back: in the size, shape and format that either side wants."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipelines.images.colour import to_srgb, with_rgb
 from pipelines.images.shapes import unwidened, widened
 from pipelines.providers.http import ProviderHttp
 from pipelines.tasks.base import MediaKey, Workspace
-from pipelines.tasks.drawing import DrawnImage, DrawRequest, DrawResult
+from pipelines.tasks.drawing import DrawnImage, DrawRequest, DrawResult, EncodedPreview
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_with_mask import ImageWithMaskRequest
 
@@ -48,9 +49,7 @@ def store(path: Path, encoding: Encoding, finish: Finish, workspace: Workspace, 
     Raises:
         InvalidInput: it is none, is damaged, or too large.
     """
-    with open_image(path, "image", workspace.limits.image_pixels) as picture:
-        came_as, format_ = picture.size, picture.format
-        image = with_rgb(to_srgb(picture.frame().image, picture.profile))
+    image, format_ = _decoded(path, workspace)
     finished = finish(image)
     with workspace.output(encoding.format.extension) as output:
         if as_is and finished is image and format_ is encoding.format:
@@ -58,7 +57,21 @@ def store(path: Path, encoding: Encoding, finish: Finish, workspace: Workspace, 
                 copyfileobj(file, output.file)
         else:
             write_still(finished, output.file, encoding)
-    return Stored(output.key, finished.size, came_as)
+    return Stored(output.key, finished.size, image.size)
+
+
+def _decoded(path: Path, workspace: Workspace) -> tuple[Image.Image, PictureFormat]:
+    with open_image(path, "image", workspace.limits.image_pixels) as picture:
+        return with_rgb(to_srgb(picture.frame().image, picture.profile)), picture.format
+
+
+@contextmanager
+def usable(http: ProviderHttp) -> Iterator[None]:
+    """Make faults of a picture inside the block the provider's, whose picture it is."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise http.failed(f"sends a picture that cannot be used ({error})") from error
 
 
 class Album:
@@ -100,12 +113,10 @@ class Album:
         request = self._request
         lossless = request.keeps_pixels and request.quality is None
         encoding = Encoding(request.output_format, request.quality, lossless=lossless)
-        try:
+        with usable(self._http):
             stored = await asyncio.to_thread(
                 store, path, encoding, self._finish, self._workspace, self._as_is
             )
-        except InvalidInput as error:
-            raise self._http.failed(f"sends a picture that cannot be used ({error})") from error
         if stored.came_as != stored.size:
             self.note(f"Drawn at {_text(stored.came_as)} and scaled to {_text(stored.size)}.")
         width, height = stored.size
@@ -113,6 +124,19 @@ class Album:
             DrawnImage(image=stored.key, width=width, height=height, seed=seed, format=request.output_format)
         )
         self._workspace.report(len(self._images) / request.batch_size)
+
+    async def preview(self, path: Path, number: int) -> EncodedPreview:
+        """Make a preview of a picture on its way, in the size and format that its end will have."""
+        format_ = self._request.output_format
+
+        def encoded() -> bytes:
+            file = BytesIO()
+            image = self._finish(_decoded(path, self._workspace)[0])
+            write_still(image, file, Encoding(format_, self._request.quality))
+            return file.getvalue()
+
+        with usable(self._http):
+            return EncodedPreview(await asyncio.to_thread(encoded), format_, number)
 
     def note(self, sentence: str) -> None:
         """Add a sentence for people, once."""

@@ -6,7 +6,6 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.errors import InvalidInput
 from pipelines.images import Encoding, PictureFormat, Size, check_quality
 from pipelines.providers.files import spooled_url
 from pipelines.providers.http import ProviderHttp
@@ -21,6 +20,7 @@ from pipelines.providers.pictures import (
     sides,
     store,
     to_send,
+    usable,
 )
 from pipelines.providers.replicate_predictions import Predictions
 from pipelines.providers.replicate_wire import InputName, Names, ReplicateOptions, files_of
@@ -88,12 +88,10 @@ async def image_upscale(
     (url, *_) = await _drawn(api, request.model, inputs)
     encoding = Encoding(request.output_format, request.quality)
     async with spooled_url(url, api.http) as path:
-        try:
+        with usable(api.http):
             stored = await asyncio.to_thread(
                 store, path, encoding, scaled_to(wanted), workspace, request.quality is None
             )
-        except InvalidInput as error:
-            raise api.http.failed(f"sends a picture that cannot be used ({error})") from error
     note = [] if stored.came_as == wanted else [f"Enlarged to {stored.came_as[0]}x{stored.came_as[1]} there."]
     return ImageUpscaleResult(
         image=stored.key,

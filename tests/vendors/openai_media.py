@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw
 
 from pipelines.audio import AudioFormat, AudioWriter
 from pipelines.audio_decoding import AudioReader
-from tests.vendors.server import Asked, Part, Pieces
+from tests.vendors.server import Asked, Part, Pieces, event_stream
 
 GPT_FIELDS = {"model", "prompt", "n", "size", "output_format", "output_compression"}
+STREAM_FIELDS = {"stream", "partial_images"}
 FIXED_SIZES = {
     "gpt-image-1.5": ("1024x1024", "1536x1024", "1024x1536"),
     "dall-e-3": ("1024x1024", "1792x1024", "1024x1792"),
@@ -55,7 +56,7 @@ def edits(asked: Asked) -> Any:
         edited.paste(red, mask=mask.getchannel("A").point(lambda alpha: 255 * (alpha == 0)))
     else:
         ImageDraw.Draw(edited).rectangle((0, 0, *image.size), outline="red", width=20)
-    return _images(body, lambda number: edited.resize(_size(body["size"])))
+    return _images(body, lambda number: edited.resize(_size(body["size"])), "image_edit")
 
 
 def painting(size: tuple[int, int], number: int = 0) -> Image.Image:
@@ -156,7 +157,7 @@ MEDIA: dict[str, Callable[[Asked], Any]] = {
 
 def _fault(body: dict[str, Any]) -> web.Response | None:
     model = body["model"]
-    if unknown := set(body) - GPT_FIELDS - (set() if "gpt" in model else {"response_format"}):
+    if unknown := set(body) - GPT_FIELDS - STREAM_FIELDS - (set() if "gpt" in model else {"response_format"}):
         name = min(unknown)
         return refusal(f"Unknown parameter: '{name}'.", name)
     size = body.get("size")
@@ -169,13 +170,25 @@ def _fault(body: dict[str, Any]) -> web.Response | None:
     return None
 
 
-def _images(body: dict[str, Any], draw: Callable[[int], Image.Image]) -> bytes:
+def _picture_events(picture: str, partial: int, kind: str) -> list[bytes]:
+    common = {"b64_json": picture, "created_at": 1620000000, "quality": "high", "background": "opaque"}
+    events: list[dict[str, Any]] = [
+        {"type": f"{kind}.partial_image", "partial_image_index": index, **common} for index in range(partial)
+    ]
+    return event_stream(*events, {"type": f"{kind}.completed", **common}, names=True)
+
+
+def _images(
+    body: dict[str, Any], draw: Callable[[int], Image.Image], kind: str = "image_generation"
+) -> bytes | list[bytes]:
     format_ = body.get("output_format", "png")
     data = []
     for number in range(int(body["n"])):
         file = BytesIO()
         draw(number).save(file, format_, quality=int(body.get("output_compression", 100)))
         data.append({"b64_json": b64encode(file.getvalue()).decode()})
+    if str(body.get("stream", False)).lower() == "true":
+        return _picture_events(data[0]["b64_json"], int(body["partial_images"]), kind)
     usage = {"input_tokens": 9, "output_tokens": 1056, "total_tokens": 1065}
     return json.dumps(
         {"created": 1713833628, "data": data, "output_format": format_, "usage": usage}

@@ -10,7 +10,7 @@ from pipelines.errors import InvalidInput, ProviderBusy, ProviderFailed, Provide
 from pipelines.images import PictureFormat
 from pipelines.providers.openai import OpenAiOptions, OpenAiProvider
 from pipelines.providers.openai_sizes import drawn_size
-from pipelines.tasks.drawing import DrawResult
+from pipelines.tasks.drawing import DrawResult, EncodedPreview
 from pipelines.tasks.image_to_image import ImageToImageRequest
 from pipelines.tasks.image_to_text import ImageToTextRequest
 from pipelines.tasks.image_with_mask import ImageWithMaskRequest, MaskChannel
@@ -126,6 +126,52 @@ async def test_what_only_tunes_is_noted_and_loras_are_refused(
 async def test_a_stream_gives_the_result(openai: OpenAiProvider, workspace: FolderWorkspace) -> None:
     events = [event async for event in openai.stream("text-to-image", request(), workspace)]
     assert [type(event) for event in events] == [DrawResult]
+
+
+async def test_a_stream_shows_pictures_on_their_way_in_the_size_and_format_of_the_end(
+    openai: OpenAiProvider, vendor: OpenAiVendor, workspace: FolderWorkspace
+) -> None:
+    asked = request(width=300, height=200, batch_size=2, previews=2, output_format="jpg")
+    *previews, result = [event async for event in openai.stream("text-to-image", asked, workspace)]
+    assert [(type(preview), preview.number) for preview in previews] == [
+        (EncodedPreview, number) for number in (0, 1, 0, 1)
+    ]
+    with Image.open(BytesIO(previews[0].data)) as image:
+        assert (image.size, image.format) == ((300, 200), "JPEG")
+    assert len(result.images) == 2
+    bodies = [each.json for each in vendor.asked]
+    assert [(body["n"], body["stream"], body["partial_images"]) for body in bodies] == [(1, True, 2)] * 2
+
+
+async def test_a_redrawn_picture_streams_too(
+    openai: OpenAiProvider, vendor: OpenAiVendor, workspace: FolderWorkspace
+) -> None:
+    asked = ImageToImageRequest(prompt="x", model=GPT, image=workspace.add(CAT, "cat.png"), previews=1)
+    preview, result = [event async for event in openai.stream("image-to-image", asked, workspace)]
+    with Image.open(BytesIO(preview.data)) as image:
+        assert image.size == cat().size
+    assert isinstance(result, DrawResult)
+    assert vendor.asked[0].form["stream"][0].text == "true"
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        BadDay(cut_after=200),
+        BadDay(body=b'data: {"type": "ping"}\n\n', content_type="text/event-stream"),
+        BadDay(body=b"data: no JSON\n\n", content_type="text/event-stream"),
+        BadDay(body=b'data: {"error": {"message": "no"}}\n\n', content_type="text/event-stream"),
+        BadDay(500),
+        HTML_ERROR,
+    ],
+)
+async def test_a_stream_of_pictures_that_breaks_off_is_a_failure(
+    day: BadDay, openai: OpenAiProvider, vendor: OpenAiVendor, workspace: FolderWorkspace
+) -> None:
+    vendor.bad_days.append(day)
+    with pytest.raises(ProviderFailed):
+        await anext(openai.stream("text-to-image", request(previews=1), workspace))
+    assert not list(workspace.folder.iterdir())
 
 
 async def test_pictures_that_come_as_addresses_are_fetched_without_the_key(
