@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -60,19 +60,23 @@ class ProviderHttp:
         self._read_fault = read_fault
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: Any, headers: Headers | None = None) -> bytes:
+    async def post(
+        self, path: str, body: Any, headers: Headers | None = None, patience_s: float | None = None
+    ) -> bytes:
         """Send `body` as JSON and give the whole answer.
 
         Args:
             path: behind the base address, or a whole address of the provider's own.
             body: an object, or JSON that is encoded already.
             headers: for this request alone.
+            patience_s: until the answer begins, where this takes longer than other answers.
         """
-        return await self._whole("POST", path, data=_encoded(body), headers={**_JSON, **(headers or {})})
+        headers = {**_JSON, **(headers or {})}
+        return await self._whole("POST", path, data=_encoded(body), headers=headers, patience_s=patience_s)
 
-    async def post_form(self, path: str, form: aiohttp.FormData) -> bytes:
-        """Send a form with files and give the whole answer."""
-        return await self._whole("POST", path, data=form)
+    async def post_form(self, path: str, form: aiohttp.FormData, patience_s: float | None = None) -> bytes:
+        """Send a form with files and give the whole answer; arguments as for `post`."""
+        return await self._whole("POST", path, data=form, patience_s=patience_s)
 
     async def get(self, path: str) -> bytes:
         """Ask for something and give the whole answer."""
@@ -93,7 +97,13 @@ class ProviderHttp:
                 yield chunk
 
     async def events(
-        self, path: str, body: Any = None, method: str = "POST", *, is_foreign: bool = False
+        self,
+        path: str,
+        body: Any = None,
+        method: str = "POST",
+        *,
+        is_foreign: bool = False,
+        patience_s: float | None = None,
     ) -> AsyncGenerator[ServerSentEvent, None]:
         """Send `body` and yield the server-sent events of the answer.
 
@@ -102,15 +112,17 @@ class ProviderHttp:
             body: an object, JSON that is encoded already, or a form; None sends none.
             method: of HTTP.
             is_foreign: `path` is an address that may be anybody's, who shall not learn the key.
+            patience_s: until the answer begins, and between its events, where these are slow ones.
         """
         is_form = isinstance(body, aiohttp.FormData)
         request: dict[str, Any] = {} if body is None else {"data": body if is_form else _encoded(body)}
-        headers = {**({} if is_form else _JSON), "Accept": "text/event-stream"}
-        async with self._opened(method, path, is_foreign=is_foreign, headers=headers, **request) as response:
+        request["headers"] = {**({} if is_form else _JSON), "Accept": "text/event-stream"}
+        opened = self._opened(method, path, is_foreign=is_foreign, patience_s=patience_s, **request)
+        async with opened as response:
             if response.content_type != "text/event-stream":
                 raise await self._no_stream(response, "a stream")
             try:
-                async for event in read_events(response.content.iter_any()):
+                async for event in read_events(self._pieces(response, patience_s)):
                     yield event
             except EventTooLarge as error:
                 raise ProviderFailed(f"{self._settings.id} sends {error}.") from error
@@ -128,13 +140,34 @@ class ProviderHttp:
         """Make the error for what the provider says it did not do, also in the middle of a stream."""
         return _error_of(self._settings, fault, self._without_key(fault.message), retry_after_s)
 
-    async def _whole(self, method: str, path: str, **request: Any) -> bytes:
-        async with self._opened(method, path, **request) as response:
-            return b"".join([piece async for piece in self._capped(response, MAX_ANSWER_BYTES)])
+    async def _whole(self, method: str, path: str, patience_s: float | None = None, **request: Any) -> bytes:
+        async with self._opened(method, path, patience_s=patience_s, **request) as response:
+            pieces = self._capped(response, MAX_ANSWER_BYTES, patience_s)
+            return b"".join([piece async for piece in pieces])
 
-    async def _capped(self, response: aiohttp.ClientResponse, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    async def _pieces(
+        self, response: aiohttp.ClientResponse, patience_s: float | None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what comes, unless nothing comes for too long.
+
+        aiohttp's own limit (``sock_read``) would count the time until the first byte, too.
+        """
+        silence_s = self._silence_s(patience_s)
+        while True:
+            async with asyncio.timeout(silence_s):
+                piece = await response.content.readany()
+            if not piece:
+                return
+            yield piece
+
+    def _silence_s(self, patience_s: float | None) -> float:
+        return max(patience_s or 0, self._settings.silence_s)
+
+    async def _capped(
+        self, response: aiohttp.ClientResponse, max_bytes: int, patience_s: float | None = None
+    ) -> AsyncGenerator[bytes, None]:
         size_bytes = 0
-        async for piece in response.content.iter_any():
+        async for piece in self._pieces(response, patience_s):
             size_bytes += len(piece)
             if size_bytes > max_bytes:
                 raise self.failed(f"answers with more than {max_bytes} bytes")
@@ -164,14 +197,16 @@ class ProviderHttp:
         *,
         is_foreign: bool = False,
         headers: Headers | None = None,
+        patience_s: float | None = None,
         **request: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give its answer once it begins well; closing what is not read whole."""
         url = self._address(path, is_foreign)
         own = {} if is_foreign else self._headers
         name = self._settings.id
+        first_byte_s = max(patience_s or 0, self._settings.first_byte_s)
         try:
-            async with asyncio.timeout(self._settings.first_byte_s) as until_first_byte:
+            async with asyncio.timeout(first_byte_s) as until_first_byte:
                 response = await self._client().request(
                     method,
                     url,
@@ -184,7 +219,7 @@ class ProviderHttp:
                     raise await self._fault_of(response)
                 yield response
         except TimeoutError as error:
-            waited = self._settings.first_byte_s if until_first_byte.expired() else self._settings.silence_s
+            waited = first_byte_s if until_first_byte.expired() else self._silence_s(patience_s)
             raise ProviderFailed(f"{name} did not answer within {waited:g} s.") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderFailed(
@@ -196,24 +231,31 @@ class ProviderHttp:
             settings = self._settings
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=KEPT_ALIVE_S),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=settings.connect_s, sock_read=settings.silence_s
-                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s),
                 read_bufsize=256 * 1024,
                 auto_decompress=True,
             )
         return self._session
 
     async def _fault_of(self, response: aiohttp.ClientResponse) -> ProviderError:
-        body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
+        body = await self._fault_body(response)
         try:
             fault = self._read_fault(response.status, body)
         except (AttributeError, KeyError, TypeError, IndexError):
             fault = Fault(response.status)  # JSON of another shape than the vendor documents
         return self.fault_error(fault, retry_after_s(response.headers))
 
+    async def _fault_body(self, response: aiohttp.ClientResponse) -> Any:
+        body = b""
+        async with aclosing(self._pieces(response, None)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > MAX_FAULT_BYTES:
+                    break
+        return _json_or_none(body)
+
     async def _no_stream(self, response: aiohttp.ClientResponse, wanted: str) -> ProviderError:
-        body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
+        body = await self._fault_body(response)
         if isinstance(body, dict) and "error" in body:
             return self.fault_error(self._read_fault(response.status, body))
         return self.failed(f"answers with {response.content_type} instead of {wanted}")

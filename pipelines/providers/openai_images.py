@@ -57,10 +57,10 @@ async def _drawn(api: OpenAiApi, drawing: Drawing) -> DrawResult:
 
 
 async def _answer(api: OpenAiApi, drawing: Drawing, count: int) -> bytes:
-    body = drawing.body(n=count)
+    body, patience_s = drawing.body(n=count), api.options.image_patience_s
     if isinstance(body, aiohttp.FormData):
-        return await api.http.post_form(drawing.path, body)
-    return await api.http.post(drawing.path, body)
+        return await api.http.post_form(drawing.path, body, patience_s)
+    return await api.http.post(drawing.path, body, patience_s=patience_s)
 
 
 async def _streamed(api: OpenAiApi, drawing: Drawing) -> AsyncGenerator[StreamEvent, None]:
@@ -92,7 +92,7 @@ async def _previews(api: OpenAiApi, drawing: Drawing) -> AsyncGenerator[EncodedP
 
 
 async def _events(api: OpenAiApi, path: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
-    async with aclosing(api.http.events(path, body)) as events:
+    async with aclosing(api.http.events(path, body, patience_s=api.options.image_patience_s)) as events:
         async for event in events:
             yield await api.read(event.data, "an event with a picture", dict)
 

@@ -58,6 +58,8 @@ class OpenAiOptions(ProviderOptions):
     """Models that know ``output_format`` and do not know ``response_format``."""
     single_image_models: Patterns = ("dall-e-3",)
     """Models that draw one picture a request."""
+    image_patience_s: float = Field(default=240.0, gt=0)
+    """Until a picture comes: OpenAI's take up to two minutes."""
     timestamp_models: Patterns = ("*whisper*",)
     """Models that know ``verbose_json``, which says when something was spoken."""
     voice: str = "alloy"

@@ -85,7 +85,7 @@ async def image_upscale(
     sent = await asyncio.to_thread(png_of, request.image, workspace)
     wanted = (sent.size[0] * request.scale, sent.size[1] * request.scale)
     inputs = _named(api, request.model, {"image": await _file(api, sent.image), "scale": request.scale})
-    (url, *_) = await _drawn(api, request.model, inputs)
+    (url, *_) = _files(api, await api.predictions.output(request.model or "", inputs))
     encoding = Encoding(request.output_format, request.quality)
     async with spooled_url(url, api.http) as path:
         with usable(api.http):
@@ -132,20 +132,20 @@ async def _draw(
     at_once = request.batch_size if names.get("batch_size") else 1
     if at_once > 1:
         album.note(f"The pictures were drawn at once with the seed {seed}: only all of them come again.")
-    for first in range(0, request.batch_size, at_once):
-        batch: dict[InputName, Any] = {"seed": seed + first}
-        if at_once > 1:
-            batch["batch_size"] = at_once
-        urls = await _drawn(api, request.model, _named(api, request.model, inputs | batch))
-        for index, url in enumerate(urls[:at_once]):
+        inputs["batch_size"] = at_once
+    seeds = range(seed, seed + request.batch_size, at_once)
+    batches = [_named(api, request.model, {**inputs, "seed": first}) for first in seeds]
+    outputs = await api.predictions.outputs(request.model or "", batches)
+    for first, output in zip(seeds, outputs, strict=True):
+        for index, url in enumerate(_files(api, output)[:at_once]):
             async with spooled_url(url, api.http) as path:
-                await album.add(path, seed + first + index if names.get("seed") else _NO_SEED)
+                await album.add(path, first + index if names.get("seed") else _NO_SEED)
     return album.result()
 
 
-async def _drawn(api: ReplicateApi, model: str | None, inputs: dict[str, Any]) -> list[str]:
+def _files(api: ReplicateApi, output: Any) -> list[str]:
     """Give the addresses of what a model made; at least one."""
-    urls = files_of(await api.predictions.output(model or "", inputs))
+    urls = files_of(output)
     if not urls:
         raise api.http.failed("answers without a file")
     return urls

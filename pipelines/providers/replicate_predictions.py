@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -53,6 +53,7 @@ class Predictions:
         """Take the connections, and how to wait."""
         self._http = http
         self._limit_s = options.limit_s
+        self._at_once = options.at_once
         self._pause = pause
         wait_s = max(1, min(options.wait_s, int(first_byte_s) - _ROOM_S))
         lifetime_s = max(_WORTH_CANCELLING_S, round(options.limit_s))
@@ -82,6 +83,22 @@ class Predictions:
             said = f": {ended.error}" if ended.error else ""
             raise self._http.failed(f"gave up its work ({ended.status}){said}")
         return ended.output
+
+    async def outputs(self, model: str, batches: Sequence[dict[str, Any]]) -> list[Any]:
+        """Give what a model makes of several inputs; if one fails, the others are cancelled."""
+        places = asyncio.Semaphore(self._at_once)
+
+        async def output(inputs: dict[str, Any]) -> Any:
+            async with places:
+                return await self.output(model, inputs)
+
+        tasks = [asyncio.create_task(output(inputs)) for inputs in batches]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def upload(self, data: bytes, name: str, media_type: str) -> str:
         """Lay a file there and give its address for a model's input."""

@@ -87,6 +87,8 @@ class ReplicateOptions(ProviderOptions):
     """What models take that have an ``aspect_ratio``: Flux's."""
     side_multiple: int = Field(default=8, ge=1)
     """What width and height must be a multiple of."""
+    at_once: int = Field(default=4, ge=1)
+    """How many pictures of one request are drawn at once, by models that draw one at a time."""
     wait_s: int = Field(default=10, ge=1, le=60)
     """How long Replicate shall wait with its answer for the end of the work (``Prefer: wait``). As long as
     it waits nobody can cancel."""

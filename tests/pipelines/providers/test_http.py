@@ -1,4 +1,6 @@
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 import pytest_asyncio
@@ -8,7 +10,7 @@ from pipelines.providers.base import ProviderSettings
 from pipelines.providers.http import ProviderHttp
 from pipelines.providers.openai import read_fault
 from tests.vendors.openai import OpenAiVendor
-from tests.vendors.server import serving
+from tests.vendors.server import BadDay, serving
 
 KEY = {"Authorization": "Bearer sk-fake-1234"}
 
@@ -75,6 +77,20 @@ async def test_too_large_a_file_is_given_up(http: ProviderHttp, vendor: OpenAiVe
     assert sum([len(chunk) async for chunk in http.download(f"{vendor.url}/large", 1_000_000)]) == 1_000_000
     with pytest.raises(ProviderFailed, match="more than 999999 bytes"):
         [len(chunk) async for chunk in http.download(f"{vendor.url}/large", 999_999)]
+
+
+async def test_silence_is_limited_on_its_own(vendor: OpenAiVendor) -> None:
+    settings = ProviderSettings("openai", f"{vendor.url}/v1", first_byte_s=30, silence_s=0.1)
+    http = ProviderHttp(settings, KEY, read_fault)
+    held = asyncio.Event()
+    vendor.bad_days += [BadDay(delay_s=0.3), BadDay(hold=held)]
+    await http.get("/models")
+    async with aclosing(http.events("/chat/completions", {"stream": True})) as events:
+        await anext(events)
+        with pytest.raises(ProviderFailed, match=r"within 0\.1 s"):
+            await anext(events)
+    held.set()
+    await http.close()
 
 
 async def test_headers_of_one_request_do_not_stay(http: ProviderHttp, vendor: OpenAiVendor) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipelines.errors import InvalidInput, ProviderBusy, ProviderFailed, ProviderRefused
 from pipelines.images import PictureFormat
+from pipelines.providers.base import ProviderSettings
 from pipelines.providers.openai import OpenAiOptions, OpenAiProvider
 from pipelines.providers.openai_sizes import drawn_size
 from pipelines.tasks.drawing import DrawResult, EncodedPreview
@@ -90,6 +91,19 @@ def test_the_sizes_of_newer_models_keep_the_rules(asked: tuple[int, int]) -> Non
     assert width % 16 == height % 16 == 0
     assert 655_360 <= width * height <= 8_294_400
     assert 1 / 3 <= width / height <= 3
+
+
+async def test_pictures_may_take_longer_than_other_answers(
+    vendor: OpenAiVendor, workspace: FolderWorkspace
+) -> None:
+    settings = ProviderSettings("openai", f"{vendor.url}/v1", first_byte_s=0.1, silence_s=0.1)
+    provider = OpenAiProvider(settings, OpenAiOptions(image_patience_s=30))
+    vendor.bad_days += [BadDay(delay_s=0.3), BadDay(delay_s=0.3)]
+    assert (await draw(provider, workspace, request())).images
+    asked = ImageToTextRequest(model="gpt-5.4", image=workspace.add(CAT, "cat.png"))
+    with pytest.raises(ProviderFailed, match=r"within 0\.1 s"):
+        await provider.run("image-to-text", asked, workspace)
+    await provider.close()
 
 
 async def test_a_batch_comes_in_one_answer(

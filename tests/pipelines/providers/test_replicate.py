@@ -167,10 +167,26 @@ async def test_models_that_draw_one_picture_are_asked_several_times(
     asked = request("black-forest-labs/flux-1.1-pro", batch_size=3, negative_prompt="rain")
     result = await draw(replicate, workspace, asked)
     inputs = [prediction["input"] for prediction in vendor.predictions.values()]
-    assert [each["seed"] for each in inputs] == [drawn.seed for drawn in result.images]
-    assert [each["seed"] - inputs[0]["seed"] for each in inputs] == [0, 1, 2]
+    seeds = [drawn.seed for drawn in result.images]
+    assert sorted(each["seed"] for each in inputs) == seeds == [seeds[0], seeds[0] + 1, seeds[0] + 2]
     assert not any("num_outputs" in each or "negative_prompt" in each for each in inputs)
     assert result.notes == (f"{asked.model} at replicate does not take negative_prompt: left out.",)
+
+
+async def test_what_is_drawn_at_once_is_limited_and_given_up_together(
+    vendor: ReplicateVendor, workspace: FolderWorkspace, pauses: Pauses
+) -> None:
+    provider = provider_of(vendor, pauses, at_once=2)
+    vendor.looks = 100
+    pauses.go_on.clear()
+    many = request("black-forest-labs/flux-1.1-pro", batch_size=4)
+    vendor.bad_days.append(BadDay(500))
+    with pytest.raises(ProviderFailed):
+        await draw(provider, workspace, many)
+    await provider.close()
+    assert sorted(vendor.cancelled) == sorted(vendor.predictions)
+    assert len(vendor.predictions) <= 2
+    assert not list(workspace.folder.iterdir())
 
 
 async def test_inputs_can_be_named_and_fixed_in_the_configuration(
