@@ -7,12 +7,16 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 from urllib.parse import unquote_to_bytes
 
 from pipelines.providers.http import ProviderHttp
 
 _WRITTEN_BYTES = 1024 * 1024
 """How much is collected before a thread writes it."""
+
+_DECODED_CHARACTERS = 1024 * 1024
+"""How much base64 is decoded at once; a multiple of 4."""
 
 
 @asynccontextmanager
@@ -34,12 +38,12 @@ async def spooled(chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[Path]:
 @asynccontextmanager
 async def spooled_base64(text: str, http: ProviderHttp) -> AsyncIterator[Path]:
     """Keep a file that came as base64 in a temporary one for the block."""
-    try:
-        data = await asyncio.to_thread(b64decode, text)
-    except (binascii.Error, ValueError) as error:
-        raise http.failed("sends a file that is no base64") from error
-    async with spooled(_once(data)) as path:
-        yield path
+    with NamedTemporaryFile() as file:
+        try:
+            await asyncio.to_thread(_decode, text, file)
+        except (binascii.Error, ValueError) as error:
+            raise http.failed("sends a file that is no base64") from error
+        yield Path(file.name)
 
 
 @asynccontextmanager
@@ -56,6 +60,14 @@ async def spooled_url(url: str, http: ProviderHttp) -> AsyncIterator[Path]:
         return
     async with spooled(_once(unquote_to_bytes(data))) as path:
         yield path
+
+
+def _decode(text: str, file: IO[bytes]) -> None:
+    """Write what `text` stands for, in pieces: each holds up all other threads."""
+    text = "".join(text.split())
+    for start in range(0, len(text), _DECODED_CHARACTERS):
+        file.write(b64decode(text[start : start + _DECODED_CHARACTERS]))
+    file.flush()
 
 
 async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
