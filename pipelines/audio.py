@@ -101,8 +101,9 @@ class AudioWriter:
     any samples leaves one silent sample, because an mp3 or aac file without a frame is no file.
     """
 
-    def __init__(self, sink: ByteSink, audio_format: AudioFormat) -> None:
+    def __init__(self, sink: ByteSink, audio_format: AudioFormat, bit_rate: int | None = None) -> None:
         self._sink = sink
+        self._bit_rate = bit_rate
         self._encoding = _ENCODINGS[audio_format]
         self._input_rate = 0
         self._num_samples = 0
@@ -164,6 +165,8 @@ class AudioWriter:
             self._encoding.codec, rate=_supported_rate(self._encoding, sample_rate), layout="mono"
         )
         assert isinstance(stream, AudioStream)
+        if self._bit_rate is not None:
+            stream.bit_rate = self._bit_rate
         self._container, self._stream, self._input_rate = container, stream, sample_rate
 
     def _mux(self, frame: av.AudioFrame | None) -> None:

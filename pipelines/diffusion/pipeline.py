@@ -20,6 +20,7 @@ from pipelines.diffusion.runs import Batch, engine_errors
 from pipelines.diffusion.thread import DrawingThread, Finished, Order, Step
 from pipelines.errors import InvalidInput, ModelLoadError
 from pipelines.images import Encoding, Size
+from pipelines.images.shapes import widened
 from pipelines.loading import EngineSettings
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.drawing import MAX_SEED, DrawEvent, Drawn, DrawRequest, Notes
@@ -201,7 +202,7 @@ class DiffusionPipeline(ABC):
                 workspace.check_cancelled()
                 workspace.report(0.9 + 0.1 * (index + share) / len(event.images), "Enlarging")
 
-            shaped = sizes.widened(image, assignment.asked) if kind == "text" else image
+            shaped = widened(image, assignment.asked) if kind == "text" else image
             with engine_errors():
                 enlarged = self._enlarger.enlarge(shaped, assignment.asked, on_tile)
             if original and mask:

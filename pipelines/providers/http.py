@@ -10,22 +10,16 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
 import aiohttp
+from yarl import URL
 
-from pipelines.errors import (
-    ProviderBusy,
-    ProviderDenied,
-    ProviderError,
-    ProviderFailed,
-    ProviderLacks,
-    ProviderRefused,
-)
+from pipelines.errors import ProviderBusy, ProviderDenied, ProviderError, ProviderFailed, ProviderRefused
 from pipelines.providers.base import ProviderSettings
 from pipelines.providers.sse import EventTooLarge, ServerSentEvent, read_events
 
@@ -51,7 +45,9 @@ class Fault:
 
 
 ReadFault: TypeAlias = Callable[[int, Any], Fault]
-"""Reads the vendor's shape of an error, from the status and the answer's JSON (None where it is none)."""
+"""Reads the vendor's shape of an error, from the status and the answer's JSON (None where it is none).
+
+The status may be 200: some answer errors with it, and write another into the JSON."""
 
 
 class ProviderHttp:
@@ -64,46 +60,69 @@ class ProviderHttp:
         self._read_fault = read_fault
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: Any) -> bytes:
+    async def post(
+        self, path: str, body: Any, headers: Headers | None = None, patience_s: float | None = None
+    ) -> bytes:
         """Send `body` as JSON and give the whole answer.
 
         Args:
-            path: behind the base address.
+            path: behind the base address, or a whole address of the provider's own.
             body: an object, or JSON that is encoded already.
+            headers: for this request alone.
+            patience_s: until the answer begins, where this takes longer than other answers.
         """
-        return await self._whole("POST", path, data=_encoded(body), headers=_JSON)
+        headers = {**_JSON, **(headers or {})}
+        return await self._whole("POST", path, data=_encoded(body), headers=headers, patience_s=patience_s)
 
-    async def post_form(self, path: str, form: aiohttp.FormData) -> bytes:
-        """Send a form with files and give the whole answer."""
-        return await self._whole("POST", path, data=form)
+    async def post_form(self, path: str, form: aiohttp.FormData, patience_s: float | None = None) -> bytes:
+        """Send a form with files and give the whole answer; arguments as for `post`."""
+        return await self._whole("POST", path, data=form, patience_s=patience_s)
 
     async def get(self, path: str) -> bytes:
         """Ask for something and give the whole answer."""
         return await self._whole("GET", path)
 
-    async def download(self, url: str) -> AsyncGenerator[bytes, None]:
+    async def download(self, url: str, max_bytes: int = MAX_ANSWER_BYTES) -> AsyncGenerator[bytes, None]:
         """Yield a file of the provider's, without telling our key to whoever keeps it."""
         async with self._opened("GET", url, is_foreign=True) as response:
-            async for chunk in response.content.iter_any():
+            async for chunk in self._capped(response, max_bytes):
                 yield chunk
 
     async def chunks(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
-        """Send `body` as JSON and yield the answer's bytes as they come."""
+        """Send `body` as JSON and yield the answer's bytes, which are no JSON, as they come."""
         async with self._opened("POST", path, data=_encoded(body), headers=_JSON) as response:
-            async for chunk in response.content.iter_any():
+            if response.content_type in _TEXTS:
+                raise await self._no_stream(response, "a file")
+            async for chunk in self._capped(response, MAX_ANSWER_BYTES):
                 yield chunk
 
     async def events(
-        self, path: str, body: Any = None, method: str = "POST"
+        self,
+        path: str,
+        body: Any = None,
+        method: str = "POST",
+        *,
+        is_foreign: bool = False,
+        patience_s: float | None = None,
     ) -> AsyncGenerator[ServerSentEvent, None]:
-        """Send `body` as JSON and yield the server-sent events of the answer."""
-        request: dict[str, Any] = {} if body is None else {"data": _encoded(body)}
-        headers = {**_JSON, "Accept": "text/event-stream"}
-        async with self._opened(method, path, headers=headers, **request) as response:
+        """Send `body` and yield the server-sent events of the answer.
+
+        Args:
+            path: behind the base address, or a whole address of the provider's own.
+            body: an object, JSON that is encoded already, or a form; None sends none.
+            method: of HTTP.
+            is_foreign: `path` is an address that may be anybody's, who shall not learn the key.
+            patience_s: until the answer begins, and between its events, where these are slow ones.
+        """
+        is_form = isinstance(body, aiohttp.FormData)
+        request: dict[str, Any] = {} if body is None else {"data": body if is_form else _encoded(body)}
+        request["headers"] = {**({} if is_form else _JSON), "Accept": "text/event-stream"}
+        opened = self._opened(method, path, is_foreign=is_foreign, patience_s=patience_s, **request)
+        async with opened as response:
             if response.content_type != "text/event-stream":
-                raise await self._no_stream(response)
+                raise await self._no_stream(response, "a stream")
             try:
-                async for event in read_events(response.content.iter_any()):
+                async for event in read_events(self._pieces(response, patience_s)):
                     yield event
             except EventTooLarge as error:
                 raise ProviderFailed(f"{self._settings.id} sends {error}.") from error
@@ -115,21 +134,60 @@ class ProviderHttp:
 
     def failed(self, reason: str) -> ProviderFailed:
         """Make the error for an answer that cannot be used."""
-        return ProviderFailed(f"{self._settings.id} {reason}.")
+        return ProviderFailed(f"{self._settings.id} {self._without_key(reason)}.")
 
     def fault_error(self, fault: Fault, retry_after_s: float | None = None) -> ProviderError:
         """Make the error for what the provider says it did not do, also in the middle of a stream."""
         return _error_of(self._settings, fault, self._without_key(fault.message), retry_after_s)
 
-    async def _whole(self, method: str, path: str, **request: Any) -> bytes:
-        async with self._opened(method, path, **request) as response:
-            pieces, size_bytes = [], 0
-            async for piece in response.content.iter_any():
-                size_bytes += len(piece)
-                if size_bytes > MAX_ANSWER_BYTES:
-                    raise self.failed(f"answers with more than {MAX_ANSWER_BYTES} bytes")
-                pieces.append(piece)
-            return b"".join(pieces)
+    async def _whole(self, method: str, path: str, patience_s: float | None = None, **request: Any) -> bytes:
+        async with self._opened(method, path, patience_s=patience_s, **request) as response:
+            pieces = self._capped(response, MAX_ANSWER_BYTES, patience_s)
+            return b"".join([piece async for piece in pieces])
+
+    async def _pieces(
+        self, response: aiohttp.ClientResponse, patience_s: float | None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what comes, unless nothing comes for too long.
+
+        aiohttp's own limit (``sock_read``) would count the time until the first byte, too.
+        """
+        silence_s = self._silence_s(patience_s)
+        while True:
+            async with asyncio.timeout(silence_s):
+                piece = await response.content.readany()
+            if not piece:
+                return
+            yield piece
+
+    def _silence_s(self, patience_s: float | None) -> float:
+        return max(patience_s or 0, self._settings.silence_s)
+
+    async def _capped(
+        self, response: aiohttp.ClientResponse, max_bytes: int, patience_s: float | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        size_bytes = 0
+        async for piece in self._pieces(response, patience_s):
+            size_bytes += len(piece)
+            if size_bytes > max_bytes:
+                raise self.failed(f"answers with more than {max_bytes} bytes")
+            yield piece
+
+    def _address(self, path: str, is_foreign: bool) -> str:
+        """Make an address; with the key only those of the provider's own origin are asked."""
+        base = URL(self._settings.base_url)
+        if not is_foreign and path.startswith("/"):
+            return f"{self._settings.base_url}{path}"
+        try:
+            url = URL(path)
+            is_own = url.origin() == base.origin()
+        except ValueError as error:  # no address, or one of another kind than http
+            raise self.failed("names an address that is none") from error
+        if not is_foreign and not is_own:
+            raise self.failed("names an address of somebody else")
+        if url.scheme not in ("http", "https") or (base.scheme == "https" and url.scheme != "https"):
+            raise self.failed(f"names an address of the kind {url.scheme}")
+        return path
 
     @asynccontextmanager
     async def _opened(
@@ -139,14 +197,16 @@ class ProviderHttp:
         *,
         is_foreign: bool = False,
         headers: Headers | None = None,
+        patience_s: float | None = None,
         **request: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give its answer once it begins well; closing what is not read whole."""
-        url = path if is_foreign else f"{self._settings.base_url}{path}"
+        url = self._address(path, is_foreign)
         own = {} if is_foreign else self._headers
         name = self._settings.id
+        first_byte_s = max(patience_s or 0, self._settings.first_byte_s)
         try:
-            async with asyncio.timeout(self._settings.first_byte_s) as until_first_byte:
+            async with asyncio.timeout(first_byte_s) as until_first_byte:
                 response = await self._client().request(
                     method,
                     url,
@@ -159,7 +219,7 @@ class ProviderHttp:
                     raise await self._fault_of(response)
                 yield response
         except TimeoutError as error:
-            waited = self._settings.first_byte_s if until_first_byte.expired() else self._settings.silence_s
+            waited = first_byte_s if until_first_byte.expired() else self._silence_s(patience_s)
             raise ProviderFailed(f"{name} did not answer within {waited:g} s.") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderFailed(
@@ -170,29 +230,35 @@ class ProviderHttp:
         if self._session is None:
             settings = self._settings
             self._session = aiohttp.ClientSession(
-                # No limit here: the routing has one, and who waits inside the pool would look slow.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=settings.connect_s, sock_read=settings.silence_s
-                ),
+                connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=KEPT_ALIVE_S),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s),
                 read_bufsize=256 * 1024,
                 auto_decompress=True,
             )
         return self._session
 
     async def _fault_of(self, response: aiohttp.ClientResponse) -> ProviderError:
-        body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
+        body = await self._fault_body(response)
         try:
             fault = self._read_fault(response.status, body)
         except (AttributeError, KeyError, TypeError, IndexError):
             fault = Fault(response.status)  # JSON of another shape than the vendor documents
         return self.fault_error(fault, retry_after_s(response.headers))
 
-    async def _no_stream(self, response: aiohttp.ClientResponse) -> ProviderError:
-        body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
+    async def _fault_body(self, response: aiohttp.ClientResponse) -> Any:
+        body = b""
+        async with aclosing(self._pieces(response, None)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > MAX_FAULT_BYTES:
+                    break
+        return _json_or_none(body)
+
+    async def _no_stream(self, response: aiohttp.ClientResponse, wanted: str) -> ProviderError:
+        body = await self._fault_body(response)
         if isinstance(body, dict) and "error" in body:
-            return self.fault_error(self._read_fault(502, body))
-        return self.failed(f"answers with {response.content_type} instead of a stream")
+            return self.fault_error(self._read_fault(response.status, body))
+        return self.failed(f"answers with {response.content_type} instead of {wanted}")
 
     def _without_key(self, message: str) -> str:
         if self._settings.key:
@@ -201,28 +267,27 @@ class ProviderHttp:
 
 
 _JSON = {"Content-Type": "application/json"}
+_TEXTS = ("application/json", "text/html", "text/plain")
 _DENIED = {
     401: "does not accept the server's key",
     402: "says that the server's account there is spent",
+    403: "does not serve the server's account",
+    404: "has no such model or address",
 }
-_LACKING = (403, 404)
 _BUSY = (408, 425, 429, 503, 529)
 
 
 def _error_of(
     settings: ProviderSettings, fault: Fault, message: str, retry_after_s: float | None
 ) -> ProviderError:
+    said = f": {message}" if message else ""
     if fault.status in _DENIED:
-        # The vendors' own texts show parts of the key.
-        return ProviderDenied(
-            f"{settings.id} {_DENIED[fault.status]} ({settings.key_name or 'none is set'}).", retry_after_s
-        )
-    said = f": {message}" if message else "."
-    if fault.status in _LACKING:
-        return ProviderLacks(f"{settings.id} has no such model for this server ({fault.status}){said}")
+        # A vendor's text on this subject shows parts of the key.
+        told = said if fault.status == 404 else f" ({settings.key_name or 'no key'})"
+        return ProviderDenied(f"{settings.id} {_DENIED[fault.status]}{told}.", retry_after_s)
     if fault.status in _BUSY:
         return ProviderBusy(f"{settings.id} is busy ({fault.status}){said}", retry_after_s)
-    if fault.status >= 500 or fault.status < 400:
+    if fault.status >= 500 or fault.status < 400:  # the latter: an error, or another place, as an answer
         return ProviderFailed(f"{settings.id} failed ({fault.status}){said}", retry_after_s)
     return ProviderRefused(
         message or f"{settings.id} refuses the request ({fault.status}).",

@@ -1,69 +1,80 @@
 """Whoever speaks OpenAI's wire format: OpenAI itself, OpenRouter, Groq, Mistral, Ollama, vLLM and others."""
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from fnmatch import fnmatch
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar, cast
 
-from pydantic import Field
-
-from pipelines.providers.base import ListedModel, ProviderOptions, ProviderSettings
-from pipelines.providers.http import Fault, ProviderHttp
+from pipelines.providers import (
+    openai_chat,
+    openai_embeddings,
+    openai_images,
+    openai_sight,
+    openai_speech,
+    openai_transcription,
+)
+from pipelines.providers.base import ListedModel, ProviderSettings
+from pipelines.providers.http import ProviderHttp
+from pipelines.providers.openai_wire import OpenAiApi, OpenAiOptions, OpenAiTaskName, fits, read_fault
 from pipelines.tasks.base import TaskRequest, TaskResult, Workspace
-from pipelines.tasks.chat import ChatEvent, ChatRequest, ChatResult, UsageChunk
-from pipelines.tasks.chat_shapes import usage_of
+
+__all__ = ["OpenAiOptions", "OpenAiProvider", "read_fault"]
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
-_DONE = b"[DONE]"
+
+Run: TypeAlias = Callable[[OpenAiApi, Any, Workspace], Awaitable[TaskResult]]
+Stream: TypeAlias = Callable[[OpenAiApi, Any, Workspace], AsyncGenerator[Any, None]]
 
 
-class OpenAiOptions(ProviderOptions):
-    """How a server differs from OpenAI's own."""
+@dataclass(frozen=True)
+class _Task:
+    """How one task is done."""
 
-    tasks: dict[str, tuple[str, ...]] = Field(default={"chat": ("*",)})
-    """Task -> patterns of the names of the models that do it; the first task that fits counts."""
-    fetches_images: bool = True
-    asks_for_usage: bool = True
-    """Whether it knows ``stream_options``."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Beside the key, e.g. OpenRouter's ``X-Title``."""
+    run: Run
+    stream: Stream | None = None
+
+
+_TASKS: dict[OpenAiTaskName, _Task] = {
+    "chat": _Task(openai_chat.run, openai_chat.stream),
+    "embedding": _Task(openai_embeddings.run),
+    "image-to-image": _Task(openai_images.image_to_image, openai_images.stream_image_to_image),
+    "image-to-text": _Task(openai_sight.run),
+    "image-with-mask": _Task(openai_images.image_to_image, openai_images.stream_image_to_image),
+    "speech-to-text": _Task(openai_transcription.run, openai_transcription.stream),
+    "text-to-image": _Task(openai_images.text_to_image, openai_images.stream_text_to_image),
+    "text-to-speech": _Task(openai_speech.run, openai_speech.stream),
+}
+_KINDS: tuple[set[OpenAiTaskName], ...] = (
+    {"text-to-image", "image-to-image", "image-with-mask"},
+    {"chat", "image-to-text"},
+)
+"""Tasks that one model may do."""
 
 
 class OpenAiProvider:
-    """A server that speaks OpenAI's wire format: what it says is passed on as it is."""
+    """A server that speaks OpenAI's wire format."""
 
     Options = OpenAiOptions
 
     def __init__(self, settings: ProviderSettings, options: OpenAiOptions) -> None:
         """Prepare; nobody is contacted."""
-        self.tasks = frozenset(options.tasks)
+        self.tasks: frozenset[str] = frozenset(options.tasks)
         self.fetches_images = options.fetches_images
         self._options = options
         key = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
         self._http = ProviderHttp(settings, {**options.headers, **key}, read_fault)
+        self._api = OpenAiApi(self._http, options, settings.id)
 
     async def run(self, task: str, request: TaskRequest[ResultT], workspace: Workspace) -> ResultT:
         """Do the work and give its result."""
-        assert isinstance(request, ChatRequest)
-        return cast("ResultT", await self._complete(request))
+        done = await _TASKS[cast("OpenAiTaskName", task)].run(self._api, request, workspace)
+        return cast("ResultT", done)
 
-    async def stream(
-        self, task: str, request: TaskRequest[Any], workspace: Workspace
-    ) -> AsyncGenerator[ChatEvent, None]:
-        """Do the work and give its events."""
-        assert isinstance(request, ChatRequest)
-        options = request.body.get("stream_options") or {}
-        usage = {"stream_options": {**options, "include_usage": True}} if self._options.asks_for_usage else {}
-        body = {**request.body, "model": request.model, "stream": True, **usage}
-        async with aclosing(self._http.events("/chat/completions", body)) as events:
-            async for event in events:
-                if event.data == _DONE:
-                    return
-                if chunk := self._read_chunk(event.data):
-                    yield chunk
-        raise self._http.failed("broke off in the middle of its answer")
+    def stream(self, task: str, request: TaskRequest[Any], workspace: Workspace) -> AsyncGenerator[Any, None]:
+        """Do the work and give its events; what does not stream gives its result as the only one."""
+        known = _TASKS[cast("OpenAiTaskName", task)]
+        return (known.stream or _only(known.run))(self._api, request, workspace)
 
     async def models(self) -> tuple[ListedModel, ...]:
         """Ask for the list of models."""
@@ -72,71 +83,20 @@ class OpenAiProvider:
             names = [str(model["id"]) for model in listed]
         except (ValueError, KeyError, TypeError) as error:
             raise self._http.failed("has no list of models that can be read") from error
-        return tuple(ListedModel(name, (task,)) for name in names for task in self._tasks_of(name))
+        return tuple(ListedModel(name, tasks) for name in names if (tasks := self._tasks_of(name)))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
 
-    async def _complete(self, request: ChatRequest) -> ChatResult:
-        answer = await self._http.post("/chat/completions", {**request.body, "model": request.model})
-        try:
-            body = json.loads(answer)
-            if body.get("choices") is None and (error := body.get("error")):
-                raise self._http.fault_error(_fault(_status(error), error))
-            usage = usage_of(body.get("usage"))
-            if not isinstance(body["choices"], list):
-                raise self._http.failed("answers without choices")
-            return ChatResult(completion=answer.decode(), tokens=usage)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._http.failed("answers with something else than a completion") from error
-
-    def _read_chunk(self, data: bytes) -> ChatEvent | None:
-        # Looking for words is a hundred times cheaper than reading the JSON of every chunk.
-        if b'"usage":{' in data or b'"usage": {' in data or b'"error"' in data or data[:1] != b"{":
-            return self._read_special_chunk(data)
-        return data
-
-    def _read_special_chunk(self, data: bytes) -> ChatEvent | None:
-        try:
-            chunk = json.loads(data)
-            choices, usage, error = chunk.get("choices"), chunk.get("usage"), chunk.get("error")
-        except (ValueError, AttributeError) as fault:
-            raise self._http.failed("sends a chunk that is no JSON object") from fault
-        if error and not choices:
-            raise self._http.fault_error(_fault(_status(error), error))
-        if usage and not choices:
-            return UsageChunk(data, usage_of(usage))
-        return data
-
     def _tasks_of(self, model: str) -> tuple[str, ...]:
-        for task, patterns in self._options.tasks.items():
-            if any(fnmatch(model, pattern) for pattern in patterns):
-                return (task,)
-        return ()
+        fitting = [task for task, patterns in self._options.tasks.items() if fits(model, patterns)]
+        kind = next((kind for kind in _KINDS if fitting and fitting[0] in kind), set(fitting[:1]))
+        return tuple(task for task in fitting if task in kind)
 
 
-def read_fault(status: int, body: Any) -> Fault:
-    """Read ``{"error": {...}}``; some servers write text there, or a list around it."""
-    if isinstance(body, list) and body:
-        body = body[0]
-    return _fault(status, body.get("error", body))
+def _only(run: Run) -> Stream:
+    async def stream(api: OpenAiApi, request: Any, workspace: Workspace) -> AsyncGenerator[Any, None]:
+        yield await run(api, request, workspace)
 
-
-def _fault(status: int, error: Any) -> Fault:
-    if not isinstance(error, dict):
-        return Fault(status, str(error))
-    code = error.get("code") or error.get("type") or ""
-    param = error.get("param")
-    return Fault(
-        status,
-        str(error.get("message") or ""),
-        code if isinstance(code, str) else "",
-        param if isinstance(param, str) else None,
-    )
-
-
-def _status(error: Any) -> int:
-    """Give the status of an error that came after a good status line, as OpenRouter writes it in ``code``."""
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) and 400 <= code < 600 else 502
+    return stream

@@ -1,8 +1,9 @@
-"""OpenAI's chat and list of models, as https://platform.openai.com/docs/api-reference documents them."""
+"""OpenAI's API, as https://platform.openai.com/docs/api-reference documents it."""
 
 import json
 from typing import Any
 
+from tests.vendors.openai_media import MEDIA
 from tests.vendors.server import Asked, Vendor, event_stream
 
 _HEAD = {"id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT", "created": 1741569952, "model": "gpt-5.4-2026-03-05"}
@@ -45,6 +46,9 @@ class OpenAiVendor(Vendor):
                 {"id": name, "object": "model", "created": 1686935002, "owned_by": "openai"} for name in names
             ]
             return json.dumps({"object": "list", "data": models}).encode()
+        for ending, answer in MEDIA.items():
+            if asked.path.endswith(ending):
+                return answer(asked)
         body = asked.json
         return self._chunks(body) if body.get("stream") else self._completion(body)
 

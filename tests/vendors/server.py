@@ -1,16 +1,29 @@
 """What every fake vendor shares: it listens on a free port, remembers what it was asked, and has bad days."""
 
 import asyncio
+import email
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
 MAX_BODY_BYTES = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a form."""
+
+    data: bytes
+    filename: str | None
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,18 @@ class Asked:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def form(self) -> dict[str, list[Part]]:
+        """The parts of a multipart form by their names, in order."""
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        parts: dict[str, list[Part]] = {}
+        for part in email.message_from_bytes(head + self.body).walk():
+            if name := part.get_param("name", header="content-disposition"):
+                data = part.get_payload(decode=True)
+                assert isinstance(data, bytes)
+                parts.setdefault(str(name), []).append(Part(data, part.get_filename()))
+        return parts
 
 
 @dataclass
@@ -46,6 +71,16 @@ class BadDay:
     """Every byte of a stream comes in a piece of its own."""
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """A file that a vendor sends piece by piece."""
+
+    content_type: str
+    pieces: list[bytes]
+
+
+Answer: TypeAlias = web.StreamResponse | bytes | list[bytes] | Pieces
+
 HTML_ERROR = BadDay(502, body=b"<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
 
 
@@ -56,10 +91,14 @@ class Vendor:
         self.asked: list[Asked] = []
         self.bad_days: deque[BadDay] = deque()
         self.url = ""
+        self.files: dict[str, bytes] = {}
+        """Path -> what lies there, for whoever asks."""
+        self.left = asyncio.Event()
+        """A client has left a stream before its end."""
         self.closed_streams = 0
         """Streams whose client left before their end."""
 
-    async def answer(self, asked: Asked) -> web.StreamResponse | bytes | list[bytes]:
+    async def answer(self, asked: Asked) -> Answer:
         """Answer a request: bytes are JSON, a list holds the pieces of an event stream."""
         raise NotImplementedError
 
@@ -70,6 +109,8 @@ class Vendor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         asked = Asked(request.method, request.path_qs, dict(request.headers), await request.read())
         self.asked.append(asked)
+        if file := self.files.get(asked.path):
+            return web.Response(body=file, content_type="application/octet-stream")
         day = self.bad_days.popleft() if self.bad_days else BadDay()
         if day.delay_s:
             await asyncio.sleep(day.delay_s)
@@ -82,16 +123,21 @@ class Vendor:
             return self._cut(request)
         if day.body is not None:
             return web.Response(body=day.body, content_type=day.content_type)
-        answer = await self.answer(asked)
+        return await self._sent(request, await self.answer(asked), day)
+
+    async def _sent(self, request: web.Request, answer: Answer, day: BadDay) -> web.StreamResponse:
         if isinstance(answer, bytes):
             return web.Response(body=answer, content_type="application/json")
         if isinstance(answer, list):
+            answer = Pieces("text/event-stream", answer)
+        if isinstance(answer, Pieces):
             return await self._stream(request, answer, day)
         return answer
 
-    async def _stream(self, request: web.Request, pieces: list[bytes], day: BadDay) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    async def _stream(self, request: web.Request, answer: Pieces, day: BadDay) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": answer.content_type})
         await response.prepare(request)
+        pieces = answer.pieces
         whole = b"".join(pieces)
         if day.split:
             pieces = [whole[place : place + 1] for place in range(len(whole))]
@@ -100,12 +146,13 @@ class Vendor:
         try:
             for piece in pieces:
                 await response.write(piece)
-                if day.hold is not None:
+                if day.hold is not None and not piece.startswith(b":"):
                     await day.hold.wait()
                 elif day.split:
                     await asyncio.sleep(0)
         except (ConnectionError, asyncio.CancelledError):
             self.closed_streams += 1
+            self.left.set()
             raise
         if day.cut_after is not None:
             return self._cut(request, response)

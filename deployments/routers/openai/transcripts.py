@@ -6,7 +6,7 @@ from enum import StrEnum
 from html import escape
 from typing import Any
 
-from deployments.routers.openai.languages import language_name
+from pipelines.languages import language_name
 from pipelines.tasks.speech_to_text import Segment, SpeechToTextResult
 
 _FRAMES_PER_S = 100

@@ -2,8 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from deployments.routers.openai.languages import language_name
 from deployments.routers.openai.transcripts import Granularity, as_srt, as_verbose_json, as_vtt, usage
+from pipelines.languages import language_name
 from pipelines.tasks.speech_to_text import Segment, SpeechToTextResult, Word
 
 

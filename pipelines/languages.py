@@ -108,3 +108,12 @@ _NAMES = {
 def language_name(code: str) -> str:
     """Give the lower-case English name of a language, or the code itself where it has none."""
     return _NAMES.get(code, code)
+
+
+def language_code(name: str) -> str:
+    """Give the code of a language of that name, in any case; a code, or what is not known, is given back."""
+    name = name.strip().lower()
+    return _CODES.get(name, name)
+
+
+_CODES = {name: code for code, name in _NAMES.items()} | {"javanese": "jv", "castilian": "es"}
