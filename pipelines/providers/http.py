@@ -21,6 +21,7 @@ import aiohttp
 from pipelines.errors import ProviderBusy, ProviderDenied, ProviderError, ProviderFailed, ProviderRefused
 from pipelines.providers.base import ProviderSettings
 from pipelines.providers.sse import EventTooLarge, ServerSentEvent, read_events
+from pipelines.tasks.chat_shapes import json_bytes
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """A picture as base64 may have 30 MB, several of them more; above this an answer is a fault."""
@@ -41,6 +42,8 @@ class Fault:
     code: str = ""
     """The vendor's own word for it."""
     field: str | None = None
+    retry_after_s: float | None = None
+    """Where the body tells it; a header counts more."""
 
 
 ReadFault: TypeAlias = Callable[[int, Any], Fault]
@@ -77,13 +80,13 @@ class ProviderHttp:
     async def download(self, url: str) -> AsyncGenerator[bytes, None]:
         """Yield a file of the provider's, without telling our key to whoever keeps it."""
         async with self._opened("GET", url, is_foreign=True) as response:
-            async for chunk in response.content.iter_any():
+            async for chunk in self._pieces(response):
                 yield chunk
 
     async def chunks(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
         """Send `body` as JSON and yield the answer's bytes as they come."""
         async with self._opened("POST", path, data=_encoded(body), headers=_JSON) as response:
-            async for chunk in response.content.iter_any():
+            async for chunk in self._pieces(response):
                 yield chunk
 
     async def events(
@@ -96,7 +99,7 @@ class ProviderHttp:
             if response.content_type != "text/event-stream":
                 raise await self._no_stream(response)
             try:
-                async for event in read_events(response.content.iter_any()):
+                async for event in read_events(self._pieces(response)):
                     yield event
             except EventTooLarge as error:
                 raise ProviderFailed(f"{self._settings.id} sends {error}.") from error
@@ -112,12 +115,13 @@ class ProviderHttp:
 
     def fault_error(self, fault: Fault, retry_after_s: float | None = None) -> ProviderError:
         """Make the error for what the provider says it did not do, also in the middle of a stream."""
+        retry_after_s = fault.retry_after_s if retry_after_s is None else retry_after_s
         return _error_of(self._settings, fault, self._without_key(fault.message), retry_after_s)
 
     async def _whole(self, method: str, path: str, **request: Any) -> bytes:
         async with self._opened(method, path, **request) as response:
             pieces, size_bytes = [], 0
-            async for piece in response.content.iter_any():
+            async for piece in self._pieces(response):
                 size_bytes += len(piece)
                 if size_bytes > MAX_ANSWER_BYTES:
                     raise self.failed(f"answers with more than {MAX_ANSWER_BYTES} bytes")
@@ -159,13 +163,35 @@ class ProviderHttp:
                 f"{name} cannot be reached, or broke off: {type(error).__name__}."
             ) from error
 
+    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        """Yield an answer as it comes; a silence that is too long is a TimeoutError."""
+        pieces = response.content.iter_any()
+        while True:
+            async with asyncio.timeout(self._settings.silence_s):
+                try:
+                    piece = await anext(pieces)
+                except StopAsyncIteration:
+                    return
+            yield piece
+
+    async def _beginning(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read an answer that nobody asked for, up to a limit; it may come in several pieces."""
+        read = b""
+        async for piece in self._pieces(response):
+            read += piece
+            if len(read) > MAX_FAULT_BYTES:
+                break
+        return read
+
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             settings = self._settings
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=KEPT_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=settings.connect_s, sock_read=settings.silence_s
+                    total=None,
+                    sock_connect=settings.connect_s,
+                    sock_read=None,  # would also end the wait for the first byte; `_pieces` watches
                 ),
                 read_bufsize=256 * 1024,
                 auto_decompress=True,
@@ -173,18 +199,22 @@ class ProviderHttp:
         return self._session
 
     async def _fault_of(self, response: aiohttp.ClientResponse) -> ProviderError:
-        body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
-        try:
-            fault = self._read_fault(response.status, body)
-        except (AttributeError, KeyError, TypeError, IndexError):
-            fault = Fault(response.status)  # JSON of another shape than the vendor documents
+        if response.status < 400:
+            return self.failed(f"sends us elsewhere ({response.status}), where its key shall not go")
+        fault = self._fault(response.status, _json_or_none(await self._beginning(response)))
         return self.fault_error(fault, retry_after_s(response.headers))
 
     async def _no_stream(self, response: aiohttp.ClientResponse) -> ProviderError:
-        body = _json_or_none(await response.content.read(MAX_FAULT_BYTES))
+        body = _json_or_none(await self._beginning(response))
         if isinstance(body, dict) and "error" in body:
-            return self.fault_error(self._read_fault(502, body))
+            return self.fault_error(self._fault(502, body))
         return self.failed(f"answers with {response.content_type} instead of a stream")
+
+    def _fault(self, status: int, body: Any) -> Fault:
+        try:
+            return self._read_fault(status, body)
+        except (AttributeError, KeyError, TypeError, IndexError):
+            return Fault(status)  # JSON of another shape than the vendor documents
 
     def _without_key(self, message: str) -> str:
         if self._settings.key:
@@ -245,9 +275,7 @@ def _seconds(text: str, per_second: int = 1) -> float | None:
 
 
 def _encoded(body: Any) -> bytes:
-    if isinstance(body, bytes):
-        return body
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return body if isinstance(body, bytes) else json_bytes(body)
 
 
 def _json_or_none(body: bytes) -> Any:
