@@ -165,7 +165,8 @@ def _metadata(body: Body) -> dict[str, str] | None:
 
 
 def _sampling(body: Body, model: str, options: AnthropicOptions) -> dict[str, float]:
-    return dict(_sampling_fields(body)) if _fits(model, options.takes_sampling) else {}
+    fields = dict(_sampling_fields(body))  # read even where they are dropped: a wrong type is wrong anywhere
+    return fields if _fits(model, options.takes_sampling) else {}
 
 
 def _sampling_fields(body: Body) -> Iterator[tuple[str, float]]:
