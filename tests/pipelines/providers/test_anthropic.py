@@ -6,7 +6,7 @@ from typing import Any
 
 import anthropic.types
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -572,7 +572,7 @@ BLOCKS = st.lists(
 
 
 @given(content=BLOCKS, cuts=st.integers(1, 9), reason=st.sampled_from(["end_turn", "max_tokens", "tool_use"]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=50)
 def test_whole_and_streamed_keep_every_text_and_call(
     content: list[dict[str, Any]], cuts: int, reason: str
 ) -> None:
@@ -606,7 +606,7 @@ def test_whole_and_streamed_keep_every_text_and_call(
 
 
 @given(body=st.dictionaries(st.sampled_from([name for name, _ in WRONG_FIELDS] + ["messages"]), JSON_VALUES))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_nothing_that_a_caller_writes_raises_another_error(body: dict[str, Any]) -> None:
     for request in (body, {"messages": [USER]} | body, {"messages": [{"role": "user"} | body]}):
         with suppress(InvalidInput):
