@@ -27,7 +27,7 @@ ResultT = TypeVar("ResultT", bound=TaskResult)
 _PATH = "/v1/messages"
 _MODELS_PATH = "/v1/models?limit=1000"
 _MAX_PAGES = 20
-_MISREAD = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+_MISREAD = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 """What reading JSON of another shape than the documented one raises."""
 
 

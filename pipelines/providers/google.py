@@ -32,9 +32,8 @@ _METHODS = {
     "embedContent": "embedding",
     "batchEmbedContents": "embedding",
 }
-_MODELS_PATH = "/v1beta/models?pageSize=1000"
 _MAX_PAGES = 20
-_MISREAD = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+_MISREAD = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 """What reading JSON of another shape than the documented one raises."""
 
 
@@ -66,7 +65,7 @@ class GoogleProvider:
         folder, model = _model(request)
         body = translated(request.body, model, self._options)
         answer = _Answer(model)
-        path = f"/v1beta/{folder}{model}:streamGenerateContent?alt=sse"
+        path = f"/{self._options.version}/{folder}{model}:streamGenerateContent?alt=sse"
         async with aclosing(self._http.events(path, body)) as events:
             async for event in events:
                 for chunk in self._read(answer, event.data):
@@ -78,7 +77,7 @@ class GoogleProvider:
     async def models(self) -> tuple[ListedModel, ...]:
         """Ask for the list of models."""
         models: list[ListedModel] = []
-        path = _MODELS_PATH
+        path = first_path = f"/{self._options.version}/models?pageSize=1000"
         for _ in range(_MAX_PAGES):
             page = await self._http.get(path)
             try:
@@ -86,7 +85,7 @@ class GoogleProvider:
                 models += [_listed(model) for model in listed.get("models") or ()]
                 if not (token := listed.get("nextPageToken")):
                     break
-                path = f"{_MODELS_PATH}&pageToken={quote(token, safe='')}"
+                path = f"{first_path}&pageToken={quote(token, safe='')}"
             except _MISREAD as error:
                 raise self._http.failed("has no list of models that can be read") from error
         return tuple(model for model in models if model.tasks)
@@ -98,7 +97,7 @@ class GoogleProvider:
     async def _complete(self, request: ChatRequest) -> ChatResult:
         folder, model = _model(request)
         body = translated(request.body, model, self._options)
-        data = await self._http.post(f"/v1beta/{folder}{model}:generateContent", body)
+        data = await self._http.post(f"/{self._options.version}/{folder}{model}:generateContent", body)
         answer, collector = _Answer(model), Collector()
         try:
             for delta in answer.reader.read(answer.begun(json.loads(data))):
@@ -133,7 +132,9 @@ class GoogleProvider:
         found: list[tuple[float, ...]] = []
         tokens = 0
         for body in batches(request, f"{folder}{model}"):
-            answer = await self._http.post(f"/v1beta/{folder}{model}:batchEmbedContents", body)
+            answer = await self._http.post(
+                f"/{self._options.version}/{folder}{model}:batchEmbedContents", body
+            )
             try:
                 more, count = vectors(
                     answer, len(body["requests"]), is_shortened=request.dimensions is not None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from typing import Any
 
+from pydantic import Field
+
 from pipelines.errors import InvalidInput
 from pipelines.providers.base import ProviderOptions, renamed, without_none
 from pipelines.providers.chat_fields import (
@@ -48,8 +50,10 @@ _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
 class GoogleOptions(ProviderOptions):
-    """What differs from model to model."""
+    """Which API, and what differs from model to model."""
 
+    version: str = Field(default="v1beta", pattern=r"^v[0-9a-z]+$")
+    """Of the API: v1beta has all that is translated here. Google's own clients began with v1 in 2026."""
     thinks_by_budget: tuple[str, ...] = ("gemini-2.5-*",)
     """Patterns of the models that take a number of tokens to think with."""
     thinks_by_level: tuple[str, ...] = ("gemini-[3-9]*", "gemini-*-latest")

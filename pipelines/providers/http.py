@@ -281,5 +281,5 @@ def _encoded(body: Any) -> bytes:
 def _json_or_none(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

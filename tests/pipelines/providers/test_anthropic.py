@@ -490,6 +490,7 @@ async def test_a_stream_that_breaks_off_fails(
 
 
 WRONG_STREAMS = (
+    event_stream("[" * 99_999),
     event_stream({"type": "ping"}),  # ends well for HTTP, but not for Anthropic
     event_stream("no JSON"),
     event_stream("[]"),
@@ -511,7 +512,16 @@ async def test_a_stream_of_another_shape_fails(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"content": 3}', b'{"content": [{"type": "text"}]}', b'{"content": []}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"[" * 99_999,
+        b'{"content": 3}',
+        b'{"content": [{"type": "text"}]}',
+        b'{"content": []}',
+    ],
 )
 async def test_an_answer_of_another_shape_fails(
     vendor: AnthropicVendor, provider: AnthropicProvider, workspace: FolderWorkspace, body: bytes

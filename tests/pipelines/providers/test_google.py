@@ -330,9 +330,8 @@ def test_wrong_messages_are_the_callers_fault(messages: Any) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [*WRONG_FIELDS, ("top_logprobs", "x"), ("seed", 1.5)])
 def test_what_cannot_be_is_refused_by_its_name(field: str, value: Any) -> None:
-    tools = {} if field == "tools" else {"tools": [WEATHER]}
     with pytest.raises(InvalidInput) as caught:
-        body_for(USER, **{field: value}, **tools)
+        body_for(USER, **{"tools": [WEATHER], field: value})
     assert caught.value.field == field
 
 
