@@ -56,13 +56,13 @@ class AnthropicProvider:
         assert isinstance(request, ChatRequest)
         body = translated(request.body, request.model or "", self._options)
         answer = _Answer(request.model or "")
-        async with aclosing(self._http.events(_PATH, body | {"stream": True})) as events:
+        events = self._http.events(_PATH, body | {"stream": True}, is_last=lambda _: answer.is_over)
+        async with aclosing(events):
             async for event in events:
                 for chunk in self._read(answer, event):
                     yield chunk
-                if answer.is_over:
-                    return
-        raise self._http.failed("broke off in the middle of its answer")
+        if not answer.is_over:
+            raise self._http.failed("broke off in the middle of its answer")
 
     async def models(self) -> tuple[ListedModel, ...]:
         """Ask for the list of models."""

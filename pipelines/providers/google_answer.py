@@ -21,8 +21,9 @@ _FAULTS = (
     "MALFORMED_RESPONSE",
 )
 """Reasons to end that OpenAI has no word for: the model failed, and another may do better."""
-_DENIED_REASONS = {"API_KEY_INVALID": 401}
-"""Its 400 for a wrong key would blame the caller."""
+_DENIED = {"API_KEY_INVALID": 401, "FAILED_PRECONDITION": 403}
+"""Reasons and statuses that Google sends with 400, which would blame the caller: a wrong key, and an account
+that is not served (https://ai.google.dev/gemini-api/docs/troubleshooting)."""
 
 
 class AnswerFailed(Exception):
@@ -132,9 +133,9 @@ def read_fault(status: int, body: Any) -> Fault:
         body = body[0]
     error = body["error"]
     details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
-    reasons = [_DENIED_REASONS.get(str(detail.get("reason"))) for detail in details]
+    words = [str(error.get("status")), *(str(detail.get("reason")) for detail in details)]
     return Fault(
-        next((reason for reason in reasons if reason), status),
+        next((_DENIED[word] for word in words if word in _DENIED), status),
         str(error.get("message") or ""),
         str(error.get("status") or ""),
         retry_after_s=next((delay for detail in details if (delay := _delay(detail)) is not None), None),

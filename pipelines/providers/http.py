@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -27,6 +27,8 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """A picture as base64 may have 30 MB, several of them more; above this an answer is a fault."""
 MAX_FAULT_BYTES = 64 * 1024
 MAX_MESSAGE_LENGTH = 500
+MAX_END_S = 0.2
+"""How long to wait for the end of a body that says nothing more: a new connection costs about as much."""
 KEPT_ALIVE_S = 30.0
 """How long an idle connection stays open; below what the vendors' load balancers wait."""
 
@@ -48,6 +50,7 @@ class Fault:
 
 ReadFault: TypeAlias = Callable[[int, Any], Fault]
 """Reads the vendor's shape of an error, from the status and the answer's JSON (None where it is none)."""
+IsLast: TypeAlias = Callable[[ServerSentEvent], bool]
 
 
 class ProviderHttp:
@@ -90,9 +93,17 @@ class ProviderHttp:
                 yield chunk
 
     async def events(
-        self, path: str, body: Any = None, method: str = "POST"
+        self, path: str, body: Any = None, method: str = "POST", is_last: IsLast | None = None
     ) -> AsyncGenerator[ServerSentEvent, None]:
-        """Send `body` as JSON and yield the server-sent events of the answer."""
+        """Send `body` as JSON and yield the server-sent events of the answer.
+
+        Args:
+            path: behind the base address.
+            body: an object, or JSON that is encoded already.
+            method: of HTTP.
+            is_last: knows the vendor's last event, behind which nothing is waited for. Whoever asks for
+                the event behind it, instead of closing, lets the connection be used again.
+        """
         request: dict[str, Any] = {} if body is None else {"data": _encoded(body)}
         headers = {**_JSON, "Accept": "text/event-stream"}
         async with self._opened(method, path, headers=headers, **request) as response:
@@ -101,6 +112,9 @@ class ProviderHttp:
             try:
                 async for event in read_events(self._pieces(response)):
                     yield event
+                    if is_last is not None and is_last(event):
+                        await self._read_end(response)
+                        return
             except EventTooLarge as error:
                 raise ProviderFailed(f"{self._settings.id} sends {error}.") from error
 
@@ -173,6 +187,12 @@ class ProviderHttp:
                 except StopAsyncIteration:
                     return
             yield piece
+
+    async def _read_end(self, response: aiohttp.ClientResponse) -> None:
+        """Read the end of the body, which may come a moment after the last event."""
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(MAX_END_S):
+                await response.content.read()
 
     async def _beginning(self, response: aiohttp.ClientResponse) -> bytes:
         """Read an answer that nobody asked for, up to a limit; it may come in several pieces."""

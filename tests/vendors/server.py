@@ -56,6 +56,8 @@ class Vendor:
         self.asked: list[Asked] = []
         self.bad_days: deque[BadDay] = deque()
         self.url = ""
+        self.peers: set[Any] = set()
+        """The connections that requests came on."""
         self.closed_streams = 0
         """Streams whose client left before their end."""
 
@@ -70,6 +72,8 @@ class Vendor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         asked = Asked(request.method, request.path_qs, dict(request.headers), await request.read())
         self.asked.append(asked)
+        assert request.transport is not None
+        self.peers.add(request.transport.get_extra_info("peername"))
         day = self.bad_days.popleft() if self.bad_days else BadDay()
         if day.delay_s:
             await asyncio.sleep(day.delay_s)

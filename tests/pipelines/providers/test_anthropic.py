@@ -1,6 +1,7 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -485,6 +486,28 @@ async def test_a_stream_that_breaks_off_fails(
     vendor: AnthropicVendor, provider: AnthropicProvider, workspace: FolderWorkspace, cut: int
 ) -> None:
     vendor.bad_days.append(BadDay(cut_after=cut))
+    with pytest.raises(ProviderFailed):
+        await chunks(provider, ask(model=NEW), workspace)
+
+
+async def test_streams_use_their_connection_again_and_closed_ones_end_it(
+    vendor: AnthropicVendor, provider: AnthropicProvider, workspace: FolderWorkspace
+) -> None:
+    for _ in range(3):
+        await chunks(provider, ask(model=NEW), workspace)
+    assert len(vendor.peers) == 1
+    vendor.bad_days.append(BadDay(hold=asyncio.Event()))
+    async with aclosing(provider.stream("chat", ask(model=NEW), workspace)) as stream:
+        assert isinstance(await anext(stream), bytes)
+    await answer(provider, ask(model=NEW), workspace)
+    assert len(vendor.peers) == 2
+
+
+@pytest.mark.parametrize("body", [b'{"error": "text"}', b'{"error": {"type": 3}}', b"{}"])
+async def test_a_good_status_without_a_stream_fails(
+    vendor: AnthropicVendor, provider: AnthropicProvider, workspace: FolderWorkspace, body: bytes
+) -> None:
+    vendor.bad_days.append(BadDay(body=body))
     with pytest.raises(ProviderFailed):
         await chunks(provider, ask(model=NEW), workspace)
 

@@ -1,7 +1,8 @@
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -441,6 +442,15 @@ async def test_errors(
             assert caught.value.code == "INVALID_ARGUMENT"
 
 
+async def test_an_account_that_is_not_served_is_the_operators_fault(
+    vendor: GoogleVendor, provider: GoogleProvider, workspace: FolderWorkspace
+) -> None:
+    error = {"code": 400, "message": "User location is not supported.", "status": "FAILED_PRECONDITION"}
+    vendor.bad_days.append(BadDay(400, body=json.dumps({"error": error}).encode()))
+    with pytest.raises(ProviderDenied):
+        await answer(provider, ask(model=NEW), workspace)
+
+
 async def test_a_wrong_key_is_the_operators_fault(vendor: GoogleVendor, workspace: FolderWorkspace) -> None:
     provider = GoogleProvider(ProviderSettings("google", vendor.url, "other", "GOOGLE_KEY"), GoogleOptions())
     with pytest.raises(ProviderDenied, match="GOOGLE_KEY"):
@@ -464,6 +474,19 @@ async def test_an_answer_without_an_end_fails(
     for attempt in (answer, chunks):
         with pytest.raises(ProviderFailed):
             await attempt(provider, ask(model=NEW), workspace)
+
+
+async def test_streams_use_their_connection_again_and_closed_ones_end_it(
+    vendor: GoogleVendor, provider: GoogleProvider, workspace: FolderWorkspace
+) -> None:
+    for _ in range(3):
+        await chunks(provider, ask(model=NEW), workspace)
+    assert len(vendor.peers) == 1
+    vendor.bad_days.append(BadDay(hold=asyncio.Event()))
+    async with aclosing(provider.stream("chat", ask(model=NEW), workspace)) as stream:
+        assert isinstance(await anext(stream), bytes)
+    await answer(provider, ask(model=NEW), workspace)
+    assert len(vendor.peers) == 2
 
 
 WRONG_ANSWERS: tuple[Any, ...] = (

@@ -28,12 +28,9 @@ class OddVendor(OpenAiVendor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrived, self.ended = asyncio.Event(), asyncio.Event()
-        self.peers: set[Any] = set()
+        self.arrived, self.ended, self.may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        self.peers.add(request.transport.get_extra_info("peername"))
         self.arrived.set()
         try:
             return await super().handle(request)
@@ -48,9 +45,15 @@ class OddVendor(OpenAiVendor):
                 raise web.HTTPTemporaryRedirect(f"{self.url}/models")
             case "/numbers":
                 return event_stream("1", "2", "3")
+            case "/late-end":
+                return web.Response(body=self._without_end(), content_type="text/event-stream")
             case "/fault-in-pieces":
                 return web.Response(body=self._slowly(), status=400, content_type="application/json")
         return await super().answer(asked)
+
+    async def _without_end(self) -> AsyncIterator[bytes]:
+        yield b"data: 1\n\ndata: 2\n\n"
+        await self.may_end.wait()
 
     async def _slowly(self) -> AsyncIterator[bytes]:
         body = self.error_body(400)
@@ -319,6 +322,21 @@ async def test_cancelling_closes_the_vendors_connection(vendor: OddVendor, clien
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await asyncio.wait_for(vendor.ended.wait(), 5)
+
+
+async def test_the_end_of_a_stream_may_come_late(vendor: OddVendor, client: ProviderHttp) -> None:
+    for _ in range(2):
+        vendor.may_end.clear()
+        async for event in client.events("/late-end", BODY, is_last=lambda event: event.data == b"2"):
+            if event.data == b"2":
+                vendor.may_end.set()
+    assert len(vendor.peers) == 1
+
+
+async def test_the_end_of_a_stream_is_not_waited_for(vendor: OddVendor, client: ProviderHttp) -> None:
+    stream = client.events("/late-end", BODY, is_last=lambda event: event.data == b"2")
+    assert [event.data async for event in stream] == [b"1", b"2"]
     await asyncio.wait_for(vendor.ended.wait(), 5)
 
 
