@@ -72,7 +72,11 @@ class GoogleProvider:
                     yield chunk
         if not answer.reader.is_over:
             raise self._http.failed("broke off in the middle of its answer")
-        yield answer.usage_chunk()
+        try:
+            usage = answer.usage_chunk()
+        except _MISREAD as error:
+            raise self._http.failed("tells a usage that cannot be read") from error
+        yield usage
 
     async def models(self) -> tuple[ListedModel, ...]:
         """Ask for the list of models."""

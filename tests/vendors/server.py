@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from pipelines.tasks.chat_shapes import json_bytes
+
 MAX_BODY_BYTES = 100 * 1024 * 1024
 
 
@@ -148,4 +150,4 @@ def _event(event: Mapping[str, Any] | str, names: bool) -> bytes:
     if isinstance(event, str):
         return event.encode() if event.startswith(":") else f"data: {event}\n\n".encode()
     name = f"event: {event['type']}\n" if names else ""
-    return f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+    return name.encode() + b"data: " + json_bytes(event) + b"\n\n"

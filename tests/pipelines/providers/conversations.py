@@ -62,6 +62,10 @@ WRONG_MESSAGES: tuple[Any, ...] = (
     ],
     [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}],
     [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}],
+    [
+        {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]},
+        {"role": "user", "content": "Hi"},
+    ],
     [{"role": "system", "content": "only this"}],
     [{"role": "user", "content": ""}],
     [{"role": ["user"], "content": "hello"}],
@@ -75,6 +79,7 @@ WRONG_MESSAGES: tuple[Any, ...] = (
     [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{"}}]}],
     [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "[]"}}]}],
     [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {}}}]}],
+    [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "[NaN]"}}]}],
     [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "[" * 9999}}]}],
     [{"role": "assistant", "tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "f"}}]}],
     [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}],

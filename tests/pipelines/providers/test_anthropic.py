@@ -425,6 +425,17 @@ async def test_blocks_of_the_future_are_left_out(
     )
 
 
+async def test_half_a_surrogate_pair_is_passed_on(
+    vendor: AnthropicVendor, provider: AnthropicProvider, workspace: FolderWorkspace
+) -> None:
+    vendor.content = [{"type": "text", "text": "\ud83c"}]
+    completion = await answer(provider, ask("\ud83c", model=NEW), workspace)
+    pieces, _ = await chunks(provider, ask(model=NEW), workspace)
+    assert completion["choices"][0]["message"]["content"] == "\ud83c"
+    assert collected(pieces)[0]["message"]["content"] == "\ud83c"
+    assert vendor.asked[0].json["messages"][0]["content"][0]["text"] == "\ud83c"
+
+
 @pytest.mark.parametrize(
     ("kind", "error"),
     [

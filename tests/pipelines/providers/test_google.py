@@ -396,6 +396,17 @@ async def test_thoughts_are_reasoning_content(
     assert choice["message"]["content"] == "42"
 
 
+async def test_half_a_surrogate_pair_is_passed_on(
+    vendor: GoogleVendor, provider: GoogleProvider, workspace: FolderWorkspace
+) -> None:
+    vendor.parts = [{"text": "\ud83c"}]
+    completion = await answer(provider, ask("\ud83c", model=NEW), workspace)
+    pieces, _ = await chunks(provider, ask(model=NEW), workspace)
+    assert completion["choices"][0]["message"]["content"] == "\ud83c"
+    assert collected(pieces)[0]["message"]["content"] == "\ud83c"
+    assert vendor.asked[0].json["contents"][0]["parts"][0]["text"] == "\ud83c"
+
+
 async def test_logprobs(vendor: GoogleVendor, provider: GoogleProvider, workspace: FolderWorkspace) -> None:
     vendor.parts = [{"text": "Zü"}]
     vendor.logprobs = {
@@ -446,9 +457,10 @@ async def test_an_account_that_is_not_served_is_the_operators_fault(
     vendor: GoogleVendor, provider: GoogleProvider, workspace: FolderWorkspace
 ) -> None:
     error = {"code": 400, "message": "User location is not supported.", "status": "FAILED_PRECONDITION"}
-    vendor.bad_days.append(BadDay(400, body=json.dumps({"error": error}).encode()))
-    with pytest.raises(ProviderDenied):
-        await answer(provider, ask(model=NEW), workspace)
+    for body in ({"error": error}, [{"error": error}]):
+        vendor.bad_days.append(BadDay(400, body=json.dumps(body).encode()))
+        with pytest.raises(ProviderDenied):
+            await answer(provider, ask(model=NEW), workspace)
 
 
 async def test_a_wrong_key_is_the_operators_fault(vendor: GoogleVendor, workspace: FolderWorkspace) -> None:
@@ -498,6 +510,8 @@ WRONG_ANSWERS: tuple[Any, ...] = (
     {"candidates": [{"content": {"parts": [3]}}]},
     {"candidates": [{"content": {"parts": [{"functionCall": {}}]}}]},
     {"candidates": [], "usageMetadata": 3},
+    {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": "x"}},
+    {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": -1}},
     {"error": "text"},
 )
 
