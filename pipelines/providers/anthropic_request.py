@@ -5,14 +5,13 @@ translation does (https://platform.claude.com/docs/en/api/openai-sdk).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from typing import Any
 
 from pydantic import Field
 
 from pipelines.errors import InvalidInput
 from pipelines.providers.anthropic_messages import conversation
-from pipelines.providers.base import ProviderOptions, renamed, without_none
+from pipelines.providers.base import ProviderOptions, fits, renamed, without_none
 from pipelines.providers.chat_fields import (
     Body,
     JsonWish,
@@ -153,7 +152,7 @@ def _output_config(
 ) -> dict[str, Any] | None:
     """Write the wish for JSON (structured outputs, which stream as text) and how much to think about it."""
     effort = _EFFORTS.get(given(body, "reasoning_effort", str) or "")
-    if not _fits(model, options.takes_effort):
+    if not fits(model, options.takes_effort):
         effort = None
     kind = {"type": "json_schema", "schema": wish.schema} if wish and wish.schema is not None else None
     return without_none(effort=effort, format=kind) or None
@@ -166,7 +165,7 @@ def _metadata(body: Body) -> dict[str, str] | None:
 
 def _sampling(body: Body, model: str, options: AnthropicOptions) -> dict[str, float]:
     fields = dict(_sampling_fields(body))  # read even where they are dropped: a wrong type is wrong anywhere
-    return fields if _fits(model, options.takes_sampling) else {}
+    return fields if fits(model, options.takes_sampling) else {}
 
 
 def _sampling_fields(body: Body) -> Iterator[tuple[str, float]]:
@@ -176,7 +175,3 @@ def _sampling_fields(body: Body) -> Iterator[tuple[str, float]]:
         yield "temperature", min(temperature, 1.0)
     elif top_p is not None:
         yield "top_p", top_p  # models since 4.1 refuse both at once
-
-
-def _fits(model: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(model, pattern) for pattern in patterns)

@@ -5,13 +5,12 @@ compared with those that the package google-genai 3.6.1 sends.
 """
 
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from typing import Any
 
 from pydantic import Field
 
 from pipelines.errors import InvalidInput
-from pipelines.providers.base import ProviderOptions, renamed, without_none
+from pipelines.providers.base import ProviderOptions, fits, renamed, without_none
 from pipelines.providers.chat_fields import (
     Body,
     Tool,
@@ -86,11 +85,6 @@ def translated(body: Body, model: str, options: GoogleOptions) -> dict[str, Any]
         toolConfig=_tool_config(body) if declared else None,
         generationConfig=_generation_config(body, model, options) or None,
     )
-
-
-def fits(model: str, patterns: Sequence[str]) -> bool:
-    """Tell whether one of the patterns fits the model's name."""
-    return any(fnmatch(model, pattern) for pattern in patterns)
 
 
 def _system(messages: Sequence[Message]) -> dict[str, Any] | None:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
 from pipelines.providers.base import Provider
 from pipelines.tasks.chat import ChatRequest, ChatResult, UsageChunk
 from pipelines.tasks.chat_shapes import ChatDelta, Collector
@@ -120,9 +122,10 @@ def ask(text: str = "Hello", model: str = "m", **fields: Any) -> ChatRequest:
 
 
 async def answer(provider: Provider, request: ChatRequest, workspace: FolderWorkspace) -> dict[str, Any]:
-    """Let the provider answer, and give the completion."""
+    """Let the provider answer, and give the completion, which OpenAI's client must understand."""
     result = await provider.run("chat", request, workspace)
     assert isinstance(result, ChatResult)
+    ChatCompletion.model_validate(result.body())
     return result.body()
 
 
@@ -133,7 +136,10 @@ async def chunks(
     events = [event async for event in provider.stream("chat", request, workspace)]
     *pieces, usage = events
     assert isinstance(usage, UsageChunk)
-    return [json.loads(piece) for piece in pieces], usage
+    for piece in (*pieces, usage.data):
+        assert isinstance(piece, bytes)
+        ChatCompletionChunk.model_validate(json.loads(piece))
+    return [json.loads(piece) for piece in pieces if isinstance(piece, bytes)], usage
 
 
 def collected(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
