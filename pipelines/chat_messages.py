@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from pipelines.errors import InvalidInput
+from pipelines.errors import BeyondModel, InvalidInput
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _TEXT_PARTS = {"text": "text", "refusal": "refusal"}
@@ -62,4 +62,4 @@ def _part(number: int, part: Any) -> str:
 
 
 def _refuse(number: int, problem: str) -> NoReturn:
-    raise InvalidInput(f"messages[{number}] {problem}", "messages")
+    raise BeyondModel(f"messages[{number}] {problem}", "messages")

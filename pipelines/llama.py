@@ -18,7 +18,7 @@ from pydantic import Field
 
 from pipelines.chat_messages import read_messages
 from pipelines.chat_template import ChatTemplate
-from pipelines.errors import InvalidInput, ModelLoadError
+from pipelines.errors import BeyondModel, InvalidInput, ModelLoadError
 from pipelines.llama_grammar import Grammars
 from pipelines.llama_sampling import Sampling, read_sampling, sampler_chain
 from pipelines.llama_slot import Slot
@@ -147,7 +147,7 @@ class LlamaPipeline:
         return prompt
 
     def _too_long(self, found: str) -> InvalidInput:
-        return InvalidInput(
+        return BeyondModel(
             f"This model's context is {self._context} tokens, of which an answer needs one at least; "
             f"the messages are {found}. Shorten them.",
             "messages",
@@ -203,10 +203,10 @@ def _check(body: Mapping[str, Any]) -> None:
     """
     for field, choice in (("tools", "tool_choice"), ("functions", "function_call")):
         if body.get(field) and body.get(choice) != "none":
-            raise InvalidInput(f"This model does not call tools. Leave {field} out.", field)
+            raise BeyondModel(f"This model does not call tools. Leave {field} out.", field)
     modalities = body.get("modalities") or ["text"]
     if body.get("audio") or modalities != ["text"]:
-        raise InvalidInput("This model answers in text only. Leave modalities and audio out.", "modalities")
+        raise BeyondModel("This model answers in text only. Leave modalities and audio out.", "modalities")
 
 
 def _file(weights: Path | None, name: str | None) -> Path:

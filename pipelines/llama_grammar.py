@@ -10,7 +10,7 @@ from typing import Any
 
 from cyllama.llama.llama_cpp import json_schema_to_grammar
 
-from pipelines.errors import InvalidInput
+from pipelines.errors import BeyondModel, InvalidInput
 
 _PROBE = Path(__file__).with_name("llama_grammar_probe.py")
 _PROBE_S = 20.0
@@ -96,4 +96,4 @@ def _unfit(reason: str) -> InvalidInput:
 
 
 def _refusal(message: str) -> InvalidInput:
-    return InvalidInput(message, "response_format")
+    return BeyondModel(message, "response_format")

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel
 from transformers.utils import logging
 
-from pipelines.errors import InvalidInput, ModelLoadError
+from pipelines.errors import BeyondModel, InvalidInput, ModelLoadError
 from pipelines.loading import EngineSettings, PipelineOptions
 from pipelines.tasks.base import Usage, Workspace
 from pipelines.tasks.embedding import EmbeddingRequest, EmbeddingResult
@@ -89,7 +89,7 @@ class SentenceEncoderPipeline:
     def _tokens(self, number: int, text: str | tuple[int, ...]) -> list[int]:
         if not isinstance(text, str):
             # They would be OpenAI's, as LangChain sends them: every number means another word here.
-            raise InvalidInput(
+            raise BeyondModel(
                 "Send texts: this model has tokens of its own. (LangChain: check_embedding_ctx_length=False)",
                 "inputs",
             )
@@ -106,7 +106,7 @@ class SentenceEncoderPipeline:
         raise self._too_long(number, f"{len(tokens)} tokens")
 
     def _too_long(self, number: int, found: str) -> InvalidInput:
-        return InvalidInput(
+        return BeyondModel(
             f"Text {number} has {found}; this model reads {self._max_tokens} tokens. Split the text.",
             "inputs",
         )
@@ -114,7 +114,7 @@ class SentenceEncoderPipeline:
     def _check_dimensions(self, wanted: int | None) -> None:
         size = self._model.config.hidden_size
         if wanted not in {None, size}:
-            raise InvalidInput(f"This model's vectors have {size} dimensions; leave it out.", "dimensions")
+            raise BeyondModel(f"This model's vectors have {size} dimensions; leave it out.", "dimensions")
 
 
 def _batches(texts: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:

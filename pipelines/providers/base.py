@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
 
 from pipelines.tasks.base import Record, TaskRequest, TaskResult, Workspace
@@ -67,6 +68,11 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+def fits(model: str, patterns: Sequence[str]) -> bool:
+    """Tell whether one of the patterns (``gpt-5*``) fits the model's name."""
+    return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
 def without_none(**fields: Any) -> dict[str, Any]:

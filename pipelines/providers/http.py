@@ -8,46 +8,30 @@ that HTTP/2 would save nothing but the handshake, which the pool saves too.
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 import aiohttp
 from yarl import URL
 
-from pipelines.errors import ProviderBusy, ProviderDenied, ProviderError, ProviderFailed, ProviderRefused
+from pipelines.errors import ProviderError, ProviderFailed
 from pipelines.providers.base import ProviderSettings
+from pipelines.providers.faults import Fault, ReadFault, error_of, retry_after_s
 from pipelines.providers.sse import EventTooLarge, ServerSentEvent, read_events
+from pipelines.tasks.chat_shapes import json_bytes
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """A picture as base64 may have 30 MB, several of them more; above this an answer is a fault."""
 MAX_FAULT_BYTES = 64 * 1024
 MAX_MESSAGE_LENGTH = 500
+MAX_END_S = 0.2
+"""How long to wait for the end of a body that says nothing more: a new connection costs about as much."""
 KEPT_ALIVE_S = 30.0
 """How long an idle connection stays open; below what the vendors' load balancers wait."""
 
 Headers: TypeAlias = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What an API says of a request that it did not do."""
-
-    status: int
-    message: str = ""
-    code: str = ""
-    """The vendor's own word for it."""
-    field: str | None = None
-
-
-ReadFault: TypeAlias = Callable[[int, Any], Fault]
-"""Reads the vendor's shape of an error, from the status and the answer's JSON (None where it is none).
-
-The status may be 200: some answer errors with it, and write another into the JSON."""
+IsLast: TypeAlias = Callable[[ServerSentEvent], bool]
 
 
 class ProviderHttp:
@@ -104,6 +88,7 @@ class ProviderHttp:
         *,
         is_foreign: bool = False,
         patience_s: float | None = None,
+        is_last: IsLast | None = None,
     ) -> AsyncGenerator[ServerSentEvent, None]:
         """Send `body` and yield the server-sent events of the answer.
 
@@ -113,6 +98,8 @@ class ProviderHttp:
             method: of HTTP.
             is_foreign: `path` is an address that may be anybody's, who shall not learn the key.
             patience_s: until the answer begins, and between its events, where these are slow ones.
+            is_last: knows the vendor's last event, behind which nothing is waited for. Whoever asks for
+                the event behind it, instead of closing, lets the connection be used again.
         """
         is_form = isinstance(body, aiohttp.FormData)
         request: dict[str, Any] = {} if body is None else {"data": body if is_form else _encoded(body)}
@@ -124,6 +111,9 @@ class ProviderHttp:
             try:
                 async for event in read_events(self._pieces(response, patience_s)):
                     yield event
+                    if is_last is not None and is_last(event):
+                        await self._read_end(response)
+                        return
             except EventTooLarge as error:
                 raise ProviderFailed(f"{self._settings.id} sends {error}.") from error
 
@@ -138,7 +128,8 @@ class ProviderHttp:
 
     def fault_error(self, fault: Fault, retry_after_s: float | None = None) -> ProviderError:
         """Make the error for what the provider says it did not do, also in the middle of a stream."""
-        return _error_of(self._settings, fault, self._without_key(fault.message), retry_after_s)
+        retry_after_s = fault.retry_after_s if retry_after_s is None else retry_after_s
+        return error_of(self._settings, fault, self._without_key(fault.message), retry_after_s)
 
     async def _whole(self, method: str, path: str, patience_s: float | None = None, **request: Any) -> bytes:
         async with self._opened(method, path, patience_s=patience_s, **request) as response:
@@ -159,6 +150,12 @@ class ProviderHttp:
             if not piece:
                 return
             yield piece
+
+    async def _read_end(self, response: aiohttp.ClientResponse) -> None:
+        """Read the end of the body, which may come a moment after the last event."""
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(MAX_END_S):
+                await response.content.read()
 
     def _silence_s(self, patience_s: float | None) -> float:
         return max(patience_s or 0, self._settings.silence_s)
@@ -218,6 +215,10 @@ class ProviderHttp:
                 if response.status >= 300:
                     raise await self._fault_of(response)
                 yield response
+        except aiohttp.ConnectionTimeoutError as error:
+            raise ProviderFailed(
+                f"{name} cannot be connected to within {self._settings.connect_s:g} s."
+            ) from error
         except TimeoutError as error:
             waited = first_byte_s if until_first_byte.expired() else self._silence_s(patience_s)
             raise ProviderFailed(f"{name} did not answer within {waited:g} s.") from error
@@ -230,7 +231,8 @@ class ProviderHttp:
         if self._session is None:
             settings = self._settings
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=settings.connections, keepalive_timeout=KEPT_ALIVE_S),
+                # No limit here: the routing has one, and who waits inside the pool would look slow.
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s),
                 read_bufsize=256 * 1024,
                 auto_decompress=True,
@@ -238,12 +240,16 @@ class ProviderHttp:
         return self._session
 
     async def _fault_of(self, response: aiohttp.ClientResponse) -> ProviderError:
-        body = await self._fault_body(response)
-        try:
-            fault = self._read_fault(response.status, body)
-        except (AttributeError, KeyError, TypeError, IndexError):
-            fault = Fault(response.status)  # JSON of another shape than the vendor documents
+        if response.status < 400:
+            return self.failed(f"sends us elsewhere ({response.status}), where its key shall not go")
+        fault = self._fault(response.status, await self._fault_body(response))
         return self.fault_error(fault, retry_after_s(response.headers))
+
+    def _fault(self, status: int, body: Any) -> Fault:
+        try:
+            return self._read_fault(status, body)
+        except (AttributeError, KeyError, TypeError, IndexError):
+            return Fault(status)  # JSON of another shape than the vendor documents
 
     async def _fault_body(self, response: aiohttp.ClientResponse) -> Any:
         body = b""
@@ -257,7 +263,7 @@ class ProviderHttp:
     async def _no_stream(self, response: aiohttp.ClientResponse, wanted: str) -> ProviderError:
         body = await self._fault_body(response)
         if isinstance(body, dict) and "error" in body:
-            return self.fault_error(self._read_fault(response.status, body))
+            return self.fault_error(self._fault(response.status, body))
         return self.failed(f"answers with {response.content_type} instead of {wanted}")
 
     def _without_key(self, message: str) -> str:
@@ -268,65 +274,14 @@ class ProviderHttp:
 
 _JSON = {"Content-Type": "application/json"}
 _TEXTS = ("application/json", "text/html", "text/plain")
-_DENIED = {
-    401: "does not accept the server's key",
-    402: "says that the server's account there is spent",
-    403: "does not serve the server's account",
-    404: "has no such model or address",
-}
-_BUSY = (408, 425, 429, 503, 529)
-
-
-def _error_of(
-    settings: ProviderSettings, fault: Fault, message: str, retry_after_s: float | None
-) -> ProviderError:
-    said = f": {message}" if message else ""
-    if fault.status in _DENIED:
-        # A vendor's text on this subject shows parts of the key.
-        told = said if fault.status == 404 else f" ({settings.key_name or 'no key'})"
-        return ProviderDenied(f"{settings.id} {_DENIED[fault.status]}{told}.", retry_after_s)
-    if fault.status in _BUSY:
-        return ProviderBusy(f"{settings.id} is busy ({fault.status}){said}", retry_after_s)
-    if fault.status >= 500 or fault.status < 400:  # the latter: an error, or another place, as an answer
-        return ProviderFailed(f"{settings.id} failed ({fault.status}){said}", retry_after_s)
-    return ProviderRefused(
-        message or f"{settings.id} refuses the request ({fault.status}).",
-        fault.field,
-        fault.status,
-        fault.code,
-    )
-
-
-def retry_after_s(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
-    """Read ``Retry-After`` (RFC 9110: seconds or a date) or OpenAI's ``retry-after-ms``."""
-    if milliseconds := headers.get("retry-after-ms"):
-        return _seconds(milliseconds, 1000)
-    value = headers.get("Retry-After", "")
-    if (seconds := _seconds(value)) is not None:
-        return seconds
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now())
-
-
-def _seconds(text: str, per_second: int = 1) -> float | None:
-    try:
-        seconds = float(text) / per_second
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < float("inf") else None
 
 
 def _encoded(body: Any) -> bytes:
-    if isinstance(body, bytes):
-        return body
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return body if isinstance(body, bytes) else json_bytes(body)
 
 
 def _json_or_none(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

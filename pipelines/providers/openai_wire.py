@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from pydantic import Field
 
 from pipelines.providers.base import ProviderOptions
-from pipelines.providers.http import Fault, ProviderHttp
+from pipelines.providers.faults import Fault
+from pipelines.providers.http import ProviderHttp
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from pipelines.diffusion.inputs import read_mask, read_picture
-from pipelines.errors import InvalidInput
+from pipelines.errors import BeyondModel, InvalidInput
 from pipelines.images import Encoding, PictureFormat, Size, open_image, write_still
 from pipelines.images.colour import to_srgb, with_rgb
 from pipelines.images.shapes import unwidened, widened
@@ -188,7 +188,7 @@ def left_out(request: DrawRequest, names: tuple[str, ...], whose: str) -> list[s
 def refuse_loras(request: DrawRequest, whose: str) -> None:
     """Raise `InvalidInput` if LoRAs of ours are asked for: without them it would be another picture."""
     if request.loras:
-        raise InvalidInput(f"{whose} has no LoRAs of this server: leave them out.", "loras")
+        raise BeyondModel(f"{whose} has no LoRAs of this server: leave them out.", "loras")
 
 
 @dataclass(frozen=True)

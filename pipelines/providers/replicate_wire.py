@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field
 
 from pipelines.providers.base import ProviderOptions
-from pipelines.providers.http import Fault
+from pipelines.providers.faults import Fault
 
 ReplicateTaskName: TypeAlias = Literal["image-to-image", "image-upscale", "image-with-mask", "text-to-image"]
 InputName: TypeAlias = Literal[

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pipelines.tasks.base import Task, TaskRequest, TaskResult, Usage, Workspace
-from pipelines.tasks.chat_shapes import ChatDelta, ChunkWriter, Collector
+from pipelines.tasks.chat_shapes import ChatDelta, ChunkWriter, Collector, json_bytes
 
 
 class ChatResult(TaskResult):
@@ -86,7 +86,7 @@ def run(pipeline: ChatPipeline, request: ChatRequest, workspace: Workspace) -> C
         else:
             collector.add(event)
     completion = ChunkWriter(request.model or "").completion(collector.choices(), usage)
-    return ChatResult(completion=json.dumps(completion, ensure_ascii=False), tokens=usage)
+    return ChatResult(completion=json_bytes(completion).decode(), tokens=usage)
 
 
 NAME: Literal["chat"] = "chat"

@@ -43,15 +43,19 @@ class ChunkWriter:
             "logprobs": event.logprobs,
             "finish_reason": event.finish_reason,
         }
-        return _json(self._head("chat.completion.chunk") | {"choices": [choice]})
+        return json_bytes(self._head("chat.completion.chunk") | {"choices": [choice]})
 
-    def usage_chunk(self, usage: Usage) -> bytes:
-        """Write the chunk without choices that ends a stream."""
-        return _json(self._head("chat.completion.chunk") | {"choices": [], "usage": usage_body(usage)})
+    def usage_chunk(self, usage: Usage, details: Mapping[str, Any] | None = None) -> bytes:
+        """Write the chunk without choices that ends a stream; `details` are further fields of the usage."""
+        body = usage_body(usage) | dict(details or {})
+        return json_bytes(self._head("chat.completion.chunk") | {"choices": [], "usage": body})
 
-    def completion(self, choices: Sequence[Mapping[str, Any]], usage: Usage) -> dict[str, Any]:
-        """Give the whole completion."""
-        return self._head("chat.completion") | {"choices": list(choices), "usage": usage_body(usage)}
+    def completion(
+        self, choices: Sequence[Mapping[str, Any]], usage: Usage, details: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Give the whole completion; `details` are further fields of the usage."""
+        body = usage_body(usage) | dict(details or {})
+        return self._head("chat.completion") | {"choices": list(choices), "usage": body}
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
@@ -96,6 +100,9 @@ def usage_of(body: Mapping[str, Any] | None) -> Usage:
     )
 
 
+_CALL_FIELDS = ("index", "id", "type", "function")
+
+
 def _new_choice(index: int) -> dict[str, Any]:
     message = {"role": "assistant", "content": None, "refusal": None}
     return {"index": index, "message": message, "logprobs": None, "finish_reason": None}
@@ -108,6 +115,8 @@ def _extend(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
                 _extend_call(message.setdefault("tool_calls", []), call)
         elif isinstance(value, str) and name != "role":
             message[name] = (message.get(name) or "") + value
+        elif isinstance(value, list):
+            message[name] = [*(message.get(name) or ()), *value]
         elif value is not None:
             message[name] = value
 
@@ -120,7 +129,12 @@ def _extend_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
     call["id"] = piece.get("id") or call["id"]
     call["function"]["name"] += function.get("name") or ""
     call["function"]["arguments"] += function.get("arguments") or ""
+    call |= {name: value for name, value in piece.items() if name not in _CALL_FIELDS}  # a vendor's own
 
 
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def json_bytes(value: Any) -> bytes:
+    """Write JSON in one line of UTF-8."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()  # half of a surrogate pair, as an escape

@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from deployments.errors import ReplicaLost
-from deployments.streaming import Event, StreamedResponse, server_sent_events
+from deployments.streaming import EVENT_STREAM, Event, StreamedResponse, server_sent_events
 
 KEEP_ALIVE = b": keep-alive\n\n"
 
@@ -37,19 +38,35 @@ async def test_an_event_is_one_line_of_json() -> None:
 
 
 async def test_silence_is_filled_with_comments_and_loses_nothing() -> None:
-    gate = asyncio.Event()
-    chunks = server_sent_events(one_after(gate, asyncio.Event()), scope("/v1/x"), keep_alive_s=0.001)
-    assert [await anext(chunks), await anext(chunks)] == [KEEP_ALIVE, KEEP_ALIVE]
-    gate.set()
-    rest = [chunk async for chunk in chunks]
-    assert [chunk for chunk in rest if chunk != KEEP_ALIVE] == ['data: {"text":"schön\\n"}\n\n'.encode()]
+    gate, sent = asyncio.Event(), list[bytes]()
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+        if sent.count(KEEP_ALIVE) == 2:
+            gate.set()
+
+    chunks = server_sent_events(one_after(gate, asyncio.Event()), scope("/v1/x"))
+    answer = StreamedResponse(chunks, EVENT_STREAM, keep_alive_s=0.001)
+    await answer(scope("/v1/x"), receive, send)
+    assert b"".join(each for each in sent if each != KEEP_ALIVE) == 'data: {"text":"schön\\n"}\n\n'.encode()
 
 
-async def test_closing_in_a_silence_closes_the_source() -> None:
-    closed = asyncio.Event()
-    chunks = server_sent_events(one_after(asyncio.Event(), closed), scope("/v1/x"), keep_alive_s=0.001)
-    await anext(chunks)
-    await chunks.aclose()
+async def test_a_client_that_leaves_in_a_silence_closes_the_source() -> None:
+    closed, begun = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        begun.set()
+
+    chunks = server_sent_events(one_after(asyncio.Event(), closed), scope("/v1/x"))
+    await StreamedResponse(chunks, EVENT_STREAM)(scope("/v1/x"), receive, send)
     assert closed.is_set()
 
 

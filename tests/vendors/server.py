@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
+from pipelines.tasks.chat_shapes import json_bytes
+
 MAX_BODY_BYTES = 100 * 1024 * 1024
 
 
@@ -95,6 +97,8 @@ class Vendor:
         """Path -> what lies there, for whoever asks."""
         self.left = asyncio.Event()
         """A client has left a stream before its end."""
+        self.peers: set[Any] = set()
+        """The connections that requests came on."""
         self.closed_streams = 0
         """Streams whose client left before their end."""
 
@@ -111,6 +115,8 @@ class Vendor:
         self.asked.append(asked)
         if file := self.files.get(asked.path):
             return web.Response(body=file, content_type="application/octet-stream")
+        assert request.transport is not None
+        self.peers.add(request.transport.get_extra_info("peername"))
         day = self.bad_days.popleft() if self.bad_days else BadDay()
         if day.delay_s:
             await asyncio.sleep(day.delay_s)
@@ -191,4 +197,4 @@ def _event(event: Mapping[str, Any] | str, names: bool) -> bytes:
     if isinstance(event, str):
         return event.encode() if event.startswith(":") else f"data: {event}\n\n".encode()
     name = f"event: {event['type']}\n" if names else ""
-    return f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+    return name.encode() + b"data: " + json_bytes(event) + b"\n\n"

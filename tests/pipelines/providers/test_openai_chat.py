@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import ProviderBusy, ProviderDenied, ProviderError, ProviderFailed, ProviderRefused
+from pipelines.errors import (
+    ProviderBusy,
+    ProviderDenied,
+    ProviderError,
+    ProviderFailed,
+    ProviderLacks,
+    ProviderRefused,
+)
 from pipelines.providers.base import ProviderSettings
 from pipelines.providers.openai import OpenAiOptions, OpenAiProvider
 from pipelines.tasks.chat import ChatRequest, UsageChunk
@@ -92,7 +99,7 @@ async def test_a_stream_may_be_cut_anywhere_on_its_way_even_inside_a_character(
         (BadDay(500), ProviderFailed, "server had an error"),
         (HTML_ERROR, ProviderFailed, "502"),
         (BadDay(401), ProviderDenied, "OPENAI_API_KEY"),
-        (BadDay(404), ProviderDenied, "gpt-9"),
+        (BadDay(404), ProviderLacks, "gpt-9"),
         (BadDay(400), ProviderRefused, "temperature"),
         (BadDay(body=OPENROUTER), ProviderBusy, "Provider returned error"),
         (BadDay(body=b"<html>", content_type="text/html"), ProviderFailed, "instead of|something else"),

@@ -15,6 +15,7 @@ from pipelines.errors import (
     ProviderDenied,
     ProviderError,
     ProviderFailed,
+    ProviderLacks,
     ProviderRefused,
 )
 from pipelines.images import PictureFormat
@@ -312,7 +313,7 @@ async def test_work_that_takes_too_long_is_cancelled(
     [
         (BadDay(401), ProviderDenied, "REPLICATE_API_TOKEN"),
         (BadDay(402), ProviderDenied, "spent"),
-        (BadDay(404), ProviderDenied, "could not be found"),
+        (BadDay(404), ProviderLacks, "could not be found"),
         (BadDay(422), ProviderRefused, "prompt is required"),
         (BadDay(429, headers={"Retry-After": "1"}), ProviderBusy, "throttled"),
         (BadDay(500), ProviderFailed, "unexpected"),
