@@ -13,6 +13,8 @@ from deployments.ingress import Ingress
 from deployments.job_server import JobServer
 from deployments.model_server import ModelServer
 from deployments.transform_server import TransformServer
+from pipelines.errors import ModelLoadError
+from pipelines.providers.loading import check_provider
 from pipelines.tasks import TASKS
 
 HEALTH_CHECK_PERIOD_S = 2.0
@@ -35,9 +37,10 @@ def build(args: ServerConfig) -> Application:
     data folders become absolute here, so that every process means the same one.
 
     Raises:
-        ConfigError: a model is configured for a task that there is not.
+        ConfigError: a model is configured for a task that there is not, or a provider's options are wrong.
     """
     _check_tasks(args)
+    _check_providers(args)
     settings = Settings.from_environment()
     bound: dict[str, Application] = {
         model.id: _worker(ModelServer, model.id, model.resources, model.autoscaling, args).bind(
@@ -59,6 +62,14 @@ def _check_tasks(config: ServerConfig) -> None:
             raise ConfigError(
                 f"models[{place}].tasks: unknown: {', '.join(unknown)}. Tasks: {', '.join(sorted(TASKS))}"
             )
+
+
+def _check_providers(config: ServerConfig) -> None:
+    try:
+        for provider in config.providers:
+            check_provider(provider)
+    except ModelLoadError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _worker(

@@ -51,6 +51,9 @@ class ProviderCatalogue:
         except ProviderError as error:
             logger.warning("%s was asked for its models: %s", name, error)
             return False
+        except Exception:
+            logger.exception("%s was asked for its models", name)
+            return False
         self._listed[name] = models
         self._task_of[name] = {model.name: model.tasks for model in models}
         return True

@@ -1,5 +1,6 @@
 """The HTTP deployment, and the door for Ray handles: both end in the same gateway."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -53,6 +54,8 @@ class Ingress:
         self._artifacts = local_store(settings, config)
         outside = Outside.of(config.providers, os.environ)
         catalogue = ProviderCatalogue(outside.discoverable(config.providers))
+        self._catalogue = catalogue
+        self._listing: asyncio.Task[None] | None = None
         metrics = ServeMetrics()
         gateway = Builder(
             config,
@@ -89,6 +92,11 @@ class Ingress:
             queue_state=signals.state,
             model_states=lambda: states.of(tuple(gateway.routes)),
         )
+
+    async def check_health(self) -> None:
+        """Begin to ask the providers for their models when Serve asks first: a constructor has no loop."""
+        if self._listing is None:
+            self._listing = asyncio.create_task(self._catalogue.keep_fresh())
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Make the HTTP application in the replica, where its clients and locks belong."""

@@ -1,6 +1,7 @@
 """From the configuration's ``providers`` to those that take part on this machine."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -29,18 +30,28 @@ def load_providers(configs: Sequence[ProviderConfig], environ: Mapping[str, str]
     return {config.id: _load(config, environ) for config in configs if switched_off(config, environ) is None}
 
 
+def check_provider(config: ProviderConfig) -> None:
+    """Raise `ModelLoadError` for what is wrong with a provider's class or options, switched on or not."""
+    _client(config)
+
+
 def _load(config: ProviderConfig, environ: Mapping[str, str]) -> Provider:
+    client, options = _client(config)
+    provider: Provider = client(_settings(config, environ), options)
+    return provider
+
+
+def _client(config: ProviderConfig) -> tuple[Any, Any]:
+    """Give the class and its options."""
     try:
-        client = import_class("client", config.client)
-        options = client.Options.model_validate(dict(config.options))
+        client: Any = import_class("client", config.client)
+        return client, client.Options.model_validate(dict(config.options))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
         raise ModelLoadError(f"providers: {config.id}: options: {where}: {fault['msg']}") from error
     except ModelLoadError as error:
         raise ModelLoadError(f"providers: {config.id}: {error}") from error
-    provider: Provider = client(_settings(config, environ), options)
-    return provider
 
 
 def _settings(config: ProviderConfig, environ: Mapping[str, str]) -> ProviderSettings:
@@ -57,4 +68,8 @@ def _settings(config: ProviderConfig, environ: Mapping[str, str]) -> ProviderSet
 
 def _base_url(config: ProviderConfig, environ: Mapping[str, str]) -> str:
     given = environ.get(config.base_url_env, "").strip() if config.base_url_env else ""
+    if given and not given.startswith(("http://", "https://")):
+        raise ModelLoadError(
+            f"providers: {config.id}: {config.base_url_env} must begin with https:// or http://"
+        )
     return (given or config.base_url).rstrip("/")

@@ -6,11 +6,10 @@ from contextlib import aclosing
 
 from pipelines.providers.http import ProviderHttp
 from pipelines.providers.openai_wire import OpenAiApi, fault_of, status_of
+from pipelines.providers.sse import ServerSentEvent
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.chat import ChatEvent, ChatRequest, ChatResult, UsageChunk
-from pipelines.tasks.chat_shapes import usage_of
-
-_DONE = b"[DONE]"
+from pipelines.tasks.chat_shapes import json_bytes, usage_of
 
 
 async def run(api: OpenAiApi, request: ChatRequest, workspace: Workspace) -> ChatResult:
@@ -24,7 +23,7 @@ async def run(api: OpenAiApi, request: ChatRequest, workspace: Workspace) -> Cha
         if not isinstance(body["choices"], list):
             raise api.http.failed("answers without choices")
         return ChatResult(completion=answer.decode(), tokens=usage)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise api.http.failed("answers with something else than a completion") from error
 
 
@@ -35,30 +34,39 @@ async def stream(
     options = request.body.get("stream_options") or {}
     usage = {"stream_options": {**options, "include_usage": True}} if api.options.asks_for_usage else {}
     body = {**request.body, "model": request.model, "stream": True, **usage}
-    async with aclosing(api.http.events("/chat/completions", body)) as events:
+    is_done = False
+    async with aclosing(api.http.events("/chat/completions", body, is_last=_is_done)) as events:
         async for event in events:
-            if event.data == _DONE:
-                return
-            if chunk := _read_chunk(api.http, event.data):
+            if is_done := _is_done(event):
+                continue  # to the end, so that the connection is used again
+            for chunk in _read_chunk(api.http, event.data):
                 yield chunk
-    raise api.http.failed("broke off in the middle of its answer")
+    if not is_done:
+        raise api.http.failed("broke off in the middle of its answer")
 
 
-def _read_chunk(http: ProviderHttp, data: bytes) -> ChatEvent | None:
+def _is_done(event: ServerSentEvent) -> bool:
+    return event.data == b"[DONE]"
+
+
+def _read_chunk(http: ProviderHttp, data: bytes) -> tuple[ChatEvent, ...]:
     # Looking for words is a hundred times cheaper than reading the JSON of every chunk.
     if b'"usage":{' in data or b'"usage": {' in data or b'"error"' in data or data[:1] != b"{":
         return _read_special_chunk(http, data)
-    return data
+    return (data,)
 
 
-def _read_special_chunk(http: ProviderHttp, data: bytes) -> ChatEvent | None:
+def _read_special_chunk(http: ProviderHttp, data: bytes) -> tuple[ChatEvent, ...]:
     try:
         chunk = json.loads(data)
         choices, usage, error = chunk.get("choices"), chunk.get("usage"), chunk.get("error")
-    except (ValueError, AttributeError) as fault:
+    except (ValueError, AttributeError, RecursionError) as fault:
         raise http.failed("sends a chunk that is no JSON object") from fault
     if error and not choices:
         raise http.fault_error(fault_of(status_of(error), error))
-    if usage and not choices:
-        return UsageChunk(data, usage_of(usage))
-    return data
+    if not isinstance(usage, dict):
+        return (data,)
+    if not choices:
+        return (UsageChunk(data, usage_of(usage)),)
+    # Mistral and others tell the usage with the last words.
+    return data, UsageChunk(json_bytes({**chunk, "choices": []}), usage_of(usage))

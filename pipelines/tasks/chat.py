@@ -6,6 +6,7 @@ what we do not know of must pass through untouched.
 
 import json
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -62,29 +63,41 @@ class ChatPipeline(Protocol):
         """Yield what is said piece by piece, of ``n`` choices in any order, and the usage at the very end."""
 
 
+@contextmanager
+def _closing(events: Iterator[ChatDelta | Usage]) -> Iterator[Iterator[ChatDelta | Usage]]:
+    """Close a generator with the block: what it holds is not to wait for the end of a traceback."""
+    try:
+        yield events
+    finally:
+        if isinstance(events, Generator):
+            events.close()
+
+
 def stream(
     pipeline: ChatPipeline, request: ChatRequest, workspace: Workspace
 ) -> Generator[ChatEvent, None, None]:
     """Yield the chunks, and the usage at the end."""
     writer = ChunkWriter(request.model or "")
-    for event in pipeline.chat(request, workspace):
-        workspace.check_cancelled()
-        if isinstance(event, Usage):
-            yield UsageChunk(writer.usage_chunk(event), event)
-        else:
-            yield writer.chunk(event)
+    with _closing(pipeline.chat(request, workspace)) as events:
+        for event in events:
+            workspace.check_cancelled()
+            if isinstance(event, Usage):
+                yield UsageChunk(writer.usage_chunk(event), event)
+            else:
+                yield writer.chunk(event)
 
 
 def run(pipeline: ChatPipeline, request: ChatRequest, workspace: Workspace) -> ChatResult:
     """Let the model say everything."""
     collector = Collector()
     usage = Usage()
-    for event in pipeline.chat(request, workspace):
-        workspace.check_cancelled()
-        if isinstance(event, Usage):
-            usage = event
-        else:
-            collector.add(event)
+    with _closing(pipeline.chat(request, workspace)) as events:
+        for event in events:
+            workspace.check_cancelled()
+            if isinstance(event, Usage):
+                usage = event
+            else:
+                collector.add(event)
     completion = ChunkWriter(request.model or "").completion(collector.choices(), usage)
     return ChatResult(completion=json_bytes(completion).decode(), tokens=usage)
 

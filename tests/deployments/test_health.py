@@ -31,8 +31,10 @@ async def test_ready_shows_each_model(stranger: httpx.AsyncClient) -> None:
                 "replicas": 1,
                 "running": 0,
                 "waiting": 0,
+                "candidates": [],
             }
         ],
+        "providers": [],
         "queue": {"state": "ready", "detail": "", "running": 0},
     }
 
