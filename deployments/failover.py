@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from configs.routing import FailoverConfig
 from deployments.backend import ServedBy
@@ -52,11 +52,8 @@ class Attempt:
     """US dollars."""
 
 
-class Observer(Protocol):
-    """Hears of every attempt: metrics, and the ledger of usage and cost."""
-
-    def __call__(self, attempt: Attempt) -> None:
-        """Note an attempt; must not wait."""
+Observer: TypeAlias = Callable[[Attempt], object]
+"""Hears of every attempt, as metrics and the ledger of usage do; must not wait."""
 
 
 @dataclass

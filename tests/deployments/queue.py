@@ -73,9 +73,13 @@ class LocalQueue:
         self.jobs = Jobs(self.database, artifacts, self, self.keeper, AddressGuard(("127.0.0.0/8",)), LEASE_S)
         self.watch = CountedWatch(self.database, JobStore(self.database), look_s=LOOK_S)
         self.jobs._watch = self.watch
+        self._dispatcher: Dispatcher | None = None
+        self.serve(gateway)
+
+    def serve(self, gateway: Gateway) -> None:
+        """Run jobs by these routes from now on."""
         self._gateway = gateway
         self._work = JobWork(gateway, TimeoutsConfig(), "nobody")
-        self._dispatcher: Dispatcher | None = None
 
     def wake(self) -> None:
         """Wake the dispatcher, if it runs."""
@@ -89,7 +93,7 @@ class LocalQueue:
 
     async def places(self) -> Mapping[str, int]:
         """Give one place to each model."""
-        return {route.id: 1 for route in self._gateway.routes}
+        return {route.id: 1 for route in (*self._gateway.routes, *self._gateway.providers.values())}
 
     @asynccontextmanager
     async def dispatching(self) -> AsyncIterator[None]:

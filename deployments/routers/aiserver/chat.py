@@ -1,5 +1,6 @@
 """Chat in AI Server's words: queued, waited for, and straight to one provider."""
 
+import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -25,6 +26,8 @@ from deployments.routers.chat_documentation import (
     WHICH_CHAT,
 )
 from deployments.routers.job_views import date_of
+from deployments.works import request_of
+from pipelines.tasks.chat import CHAT
 
 router = APIRouter(prefix="/api", tags=["AI Server"])
 
@@ -141,6 +144,7 @@ async def _found(request: Request, call: Call) -> Job:
 def _shown(job: Job) -> JSONResponse:
     """Write a job as AI Server's job rows are written, as far as there is such a thing here."""
     outputs: Any = outputs_of(job, str)
+    asked: Any = request_of(job.task, job.request) if job.task == CHAT.name else None
     fault = fault_of(job)
     row = {
         "id": job.id,
@@ -150,7 +154,7 @@ def _shown(job: Job) -> JSONResponse:
         "requestType": "API",
         "command": "QueueOpenAiChatCompletion",
         "request": "OpenAiChatCompletion",
-        "requestBody": job.request,
+        "requestBody": json.dumps(asked.body, ensure_ascii=False) if asked else None,
         "response": "OpenAiChatResponse" if outputs else None,
         "responseBody": outputs.text if outputs else None,
         "state": job.state.value,
