@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from cluster.jobs.errors import StoreUnavailable
@@ -14,7 +15,7 @@ from cluster.secrets import create_secret
 ADMIN_ID = "0"
 """The admin key's id, which names the folder of its results (as AI Server numbers it)."""
 REMEMBERED_S = 15.0
-"""A key that was revoked opens the server for at most so long."""
+"""A key that was revoked opens the server for at most so long, and new limits are unknown for as long."""
 MAX_REMEMBERED = 10_000
 
 
@@ -24,12 +25,28 @@ class EmptyKeyFile(Exception):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key that was presented and is valid."""
+    """A key that was presented and is valid, and what it may do. None does not restrict."""
 
     id: str
+    monthly_budget: float | None = None
+    """US dollars."""
+    models: tuple[str, ...] | None = None
+    """Patterns of names: ``gpt-*``."""
+    providers: tuple[str, ...] | None = None
+    """Their ids; ``ai-server`` is this server's own models."""
+
+    def may_use_model(self, names: Iterable[str]) -> bool:
+        """Say whether a model that has these names is open to the key; the case does not matter."""
+        if self.models is None:
+            return True
+        patterns = [pattern.lower() for pattern in self.models]
+        return any(fnmatchcase(name.lower(), pattern) for name in names for pattern in patterns)
 
 
-async def _nobody(_: str) -> str | None:
+ADMIN = ApiKey(ADMIN_ID)
+
+
+async def _nobody(_: str) -> ApiKey | None:
     return None
 
 
@@ -42,14 +59,14 @@ class ApiKeys:
     def __init__(
         self,
         admin_key: str,
-        look_up: Callable[[str], Awaitable[str | None]] = _nobody,
+        look_up: Callable[[str], Awaitable[ApiKey | None]] = _nobody,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the admin key, and who knows the id of any other key."""
+        """Take the admin key, and who knows any other key."""
         self._admin = admin_key.encode()
         self._look_up = look_up
         self._clock = clock
-        self._known: dict[bytes, tuple[str, float]] = {}
+        self._known: dict[bytes, tuple[ApiKey, float]] = {}
 
     async def find(self, presented: str) -> ApiKey | None:
         """Give the key's record, or None if it is not valid.
@@ -58,27 +75,27 @@ class ApiKeys:
             StoreUnavailable: the key is not known here, and who could know it does not answer.
         """
         if hmac.compare_digest(presented.encode(), self._admin):
-            return ApiKey(ADMIN_ID)
+            return ADMIN
         digest = hashlib.sha256(presented.encode()).digest()
-        known, until = self._known.get(digest, ("", 0.0))
-        if self._clock() < until:
-            return ApiKey(known)
+        known, until = self._known.get(digest, (None, 0.0))
+        if known is not None and self._clock() < until:
+            return known
         try:
             found = await self._look_up(presented)
         except StoreUnavailable:
-            if not known:
+            if known is None:
                 raise
-            return ApiKey(known)
+            return known
         return self._remember(digest, found)
 
-    def _remember(self, digest: bytes, found: str | None) -> ApiKey | None:
+    def _remember(self, digest: bytes, found: ApiKey | None) -> ApiKey | None:
         if found is None:
             self._known.pop(digest, None)
             return None
         if len(self._known) >= MAX_REMEMBERED:
             self._known.clear()
         self._known[digest] = (found, self._clock() + REMEMBERED_S)
-        return ApiKey(found)
+        return found
 
 
 def load_or_create_admin_key(path: Path) -> str:

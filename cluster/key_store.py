@@ -2,12 +2,14 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from cluster.api_keys import ADMIN_ID
+from cluster.api_keys import ADMIN, ADMIN_ID, ApiKey
 from cluster.jobs.database import Database
 from cluster.jobs.job import Clock, system_clock
 from cluster.jobs.schema import api_keys
@@ -25,6 +27,8 @@ class StoredKey:
     name: str
     created_at: float
     revoked_at: float | None
+    key: ApiKey
+    """What it may do."""
 
 
 def digest_of(key: str) -> str:
@@ -36,22 +40,51 @@ def _is_id(key_id: str) -> bool:
     return key_id.isdecimal() and len(key_id) < MAX_ID_DIGITS
 
 
+def _limits(
+    budget: float | None, models: Sequence[str] | None, providers: Sequence[str] | None
+) -> dict[str, Any]:
+    return {
+        "monthly_budget": budget,
+        "models": None if models is None else list(models),
+        "providers": None if providers is None else [each.lower() for each in providers],
+    }
+
+
+def _key_of(row: Row[*tuple[Any, ...]]) -> ApiKey:
+    return ApiKey(
+        str(row.id),
+        row.monthly_budget,
+        None if row.models is None else tuple(row.models),
+        None if row.providers is None else tuple(row.providers),
+    )
+
+
 class KeyStore:
-    """Makes, lists and revokes keys. Every method blocks, and is one transaction."""
+    """Makes, limits, lists and revokes keys. Every method blocks, and is one transaction."""
 
     def __init__(self, database: Database, clock: Clock = system_clock) -> None:
         """Take the database and the time."""
         self._database = database
         self._clock = clock
 
-    def create(self, name: str) -> tuple[str, str]:
-        """Make a key and give its id and the key itself, which nobody can look up later."""
+    def create(
+        self,
+        name: str,
+        budget: float | None = None,
+        models: Sequence[str] | None = None,
+        providers: Sequence[str] | None = None,
+    ) -> tuple[str, str]:
+        """Make a key and give its id and the key itself, which nobody can look up later.
+
+        None does not restrict: neither what it may cost in a month, nor its models or providers.
+        """
         key = f"ak-{secrets.token_hex(16)}"
         values = {
             "name": name,
             "sha256": digest_of(key),
             "webhook_secret": new_secret(),
             "created_at": self._clock(),
+            **_limits(budget, models, providers),
         }
         with self._database.write() as connection:
             key_id = connection.execute(insert(api_keys).values(values).returning(api_keys.c.id)).scalar_one()
@@ -62,7 +95,24 @@ class KeyStore:
         query = select(api_keys).where(api_keys.c.id != int(ADMIN_ID)).order_by(api_keys.c.id)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        return [StoredKey(str(row.id), row.name, row.created_at, row.revoked_at) for row in rows]
+        return [
+            StoredKey(str(row.id), row.name, row.created_at, row.revoked_at, _key_of(row)) for row in rows
+        ]
+
+    def update(
+        self,
+        key_id: str,
+        budget: float | None,
+        models: Sequence[str] | None,
+        providers: Sequence[str] | None,
+    ) -> bool:
+        """Set all that a key may do; False if there is no such key."""
+        if not _is_id(key_id) or key_id == ADMIN_ID:
+            return False
+        change = update(api_keys).where(api_keys.c.id == int(key_id))
+        with self._database.write() as connection:
+            done = connection.execute(change.values(_limits(budget, models, providers)))
+            return done.rowcount == 1
 
     def revoke(self, key_id: str) -> bool:
         """Let a key open nothing any more; False if there is no such valid key."""
@@ -73,12 +123,22 @@ class KeyStore:
             done = connection.execute(update(api_keys).where(valid).values(revoked_at=self._clock()))
             return done.rowcount == 1
 
-    def find(self, digest: str) -> str | None:
-        """Give the id of the valid key with this digest."""
-        query = select(api_keys.c.id).where(api_keys.c.sha256 == digest, api_keys.c.revoked_at.is_(None))
+    def find(self, digest: str) -> ApiKey | None:
+        """Give the valid key with this digest."""
+        query = select(api_keys).where(api_keys.c.sha256 == digest, api_keys.c.revoked_at.is_(None))
         with self._database.read() as connection:
-            found = connection.execute(query).scalar_one_or_none()
-        return None if found is None else str(found)
+            found = connection.execute(query).one_or_none()
+        return None if found is None else _key_of(found)
+
+    def get(self, key_id: str) -> ApiKey | None:
+        """Give a key by its id, revoked or not; the admin's may do everything."""
+        if key_id == ADMIN_ID:
+            return ADMIN
+        if not _is_id(key_id):
+            return None
+        with self._database.read() as connection:
+            found = connection.execute(select(api_keys).where(api_keys.c.id == int(key_id))).one_or_none()
+        return None if found is None else _key_of(found)
 
     def webhook_secret(self, key_id: str) -> str | None:
         """Give the secret that signs a key's webhooks; the admin's is made when it is first asked for."""

@@ -250,7 +250,7 @@ def _result_of_job(job: Job) -> TaskResult:
         return result_of(job.task, job.result)
     if job.state == JobState.CANCELLED:
         raise JobCancelled(f"Job {job.id} was cancelled.")
-    raise JobFailed(job.error_message or "The job failed.", job.error_code or "")
+    raise JobFailed(job.error_message or "The job failed.", job.error_code or "", job.error_field)
 
 
 async def _stop(run: asyncio.Future[Any]) -> None:

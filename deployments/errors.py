@@ -191,10 +191,10 @@ class RunTooLong(ApiError):
 class JobFailed(ApiError):
     """The job that a call waited for has failed."""
 
-    def __init__(self, message: str, code: str) -> None:
+    def __init__(self, message: str, code: str, field: str | None = None) -> None:
         """Keep the job's own error."""
-        super().__init__(message)
-        self.args = (message, code)
+        super().__init__(message, field)
+        self.args = (message, code, field)
         self.code = code
         self.status = status_of(code)
 

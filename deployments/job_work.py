@@ -73,7 +73,13 @@ async def outcome_of(work: Awaitable[TaskResult], attempt: int) -> Outcome:
 
 def _broken(error: Exception, attempt: int) -> Broken:
     verdict = _verdict(error, attempt)
-    return replace(verdict, code=storable(verdict.code, 64), message=storable(verdict.message, 2_000))
+    field = problem_of(error).field
+    return replace(
+        verdict,
+        code=storable(verdict.code, 64),
+        message=storable(verdict.message, 2_000),
+        field=None if field is None else storable(field, 255),
+    )
 
 
 def _verdict(error: Exception, attempt: int) -> Broken:

@@ -134,6 +134,8 @@ class Job:
     history: tuple[Attempt, ...]
     webhook_due: float | None
     webhook_attempts: int
+    error_field: str | None
+    """The field of the request that the error is about."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ class Broken:
     """None: repeating it cannot help."""
     counts: bool = True
     """Whether it uses up an attempt; a full disk is not the job's fault."""
+    field: str | None = None
+    """Of the request, that the error is about."""
 
 
 Outcome: TypeAlias = Completed | Broken

@@ -199,6 +199,7 @@ class JobQueue:
             "state": JobState.FAILED.value,
             "error_code": broken.code,
             "error_message": broken.message,
+            "error_field": broken.field,
             "dead": heals,
             "finished_at": now,
             "webhook_due": owed_webhook(now),

@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest version of the schema."""
 
 metadata = MetaData()
@@ -64,6 +64,7 @@ jobs = Table(
     Column("history", JSON, nullable=False),
     Column("webhook_due", Double),
     Column("webhook_attempts", Integer, nullable=False),
+    Column("error_field", String(255)),
     Index("jobs_by_ref_id", "owner", "ref_id", unique=True),
     Index("jobs_by_idempotency_key", "owner", "idempotency_key", unique=True),
     Index("jobs_by_owner", "owner", "id"),
@@ -128,5 +129,28 @@ api_keys = Table(
     Column("webhook_secret", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),
+    Column("monthly_budget", Double),
+    Column("models", JSON(none_as_null=True)),
+    Column("providers", JSON(none_as_null=True)),
     sqlite_autoincrement=True,
 )
+
+usage_days = Table(
+    "usage_days",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("owner", String(64), primary_key=True),
+    Column("task", String(64), primary_key=True),
+    Column("model", String(255), primary_key=True),
+    Column("provider", String(64), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("images", BigInteger, nullable=False),
+    Column("audio_s", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("cost", Double, nullable=False),
+    Index("usage_days_by_owner", "owner", "day"),
+)
+"""What each API key used on each day (UTC, ``YYYY-MM-DD``); costs are US dollars."""

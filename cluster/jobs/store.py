@@ -172,6 +172,7 @@ class JobStore:
                     step="",
                     error_code=None,
                     error_message=None,
+                    error_field=None,
                     dead=False,
                     webhook_due=None,
                     webhook_attempts=0,

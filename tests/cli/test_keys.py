@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from cluster.api_keys import ApiKey
 from cluster.jobs.database import Database
 from cluster.key_store import KeyStore, digest_of
 from deployments.cli.main import app
@@ -36,7 +37,7 @@ def test_a_new_key_stands_alone_on_its_stream_and_opens_the_server(data: Path) -
     assert "key 1, for Ada" in result.stderr
     assert "cannot be shown again" in result.stderr
     database = Database(f"sqlite:///{data / 'jobs.db'}")
-    assert KeyStore(database).find(digest_of(key)) == "1"
+    assert KeyStore(database).find(digest_of(key)) == ApiKey("1")
     database.close()
 
 

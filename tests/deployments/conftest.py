@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from cluster.address_guard import AddressGuard
-from cluster.api_keys import ApiKeys
+from cluster.api_keys import ApiKey, ApiKeys
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.key_store import KeyStore, digest_of
 from configs.schema import LimitsConfig, ServerConfig
@@ -100,7 +100,7 @@ def services(
 ) -> Services:
     keys = KeyStore(queue.database)
 
-    async def look_up(key: str) -> str | None:
+    async def look_up(key: str) -> ApiKey | None:
         return await queue.database.run(keys.find, digest_of(key))
 
     return Services(

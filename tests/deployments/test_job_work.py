@@ -133,7 +133,7 @@ class TestWhatIsTriedAgain:
 class TestWhatIsNot:
     @pytest.mark.parametrize(("error", "code"), DO_NOT_HEAL, ids=lambda value: repr(value)[:40])
     async def test_what_would_fail_again(self, error: Exception, code: str) -> None:
-        assert await broken(error) == Broken(code, str(error))
+        assert await broken(error) == Broken(code, str(error), field=getattr(error, "field", None))
 
     @pytest.mark.parametrize(
         "error",

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from cluster.artifacts.media_types import media_type_of
 from cluster.jobs.job import Job, JobState
 from deployments.calls import Served
+from deployments.fields import pascal_case
 from deployments.routers.aiserver.operation import Objects
 from deployments.routers.aiserver.responses import Answer, ObjectResponse, StatusResponse
 from deployments.routers.aiserver.table import OPERATION_OF
@@ -54,10 +55,17 @@ def _outputs(job: Job, result: str, url_of: Callable[[MediaKey], str]) -> Answer
 def fault_of(job: Job) -> dict[str, Any] | None:
     """Give the ``responseStatus`` of a job that failed or was cancelled."""
     if job.state == JobState.FAILED:
-        return {"errorCode": job.error_code or "Exception", "message": f"Job failed: {job.error_message}"}
+        return _fault(job.error_code or "Exception", job.error_message, job.error_field)
     if job.state == JobState.CANCELLED:
         return {"errorCode": "OperationCanceledException", "message": "Job was cancelled"}
     return None
+
+
+def _fault(code: str, message: str | None, field: str | None) -> dict[str, Any]:
+    fault: dict[str, Any] = {"errorCode": code, "message": f"Job failed: {message}"}
+    if field is not None:
+        fault["errors"] = [{"errorCode": code, "fieldName": pascal_case(field), "message": message}]
+    return fault
 
 
 def status_of(job: Job, url_of: Callable[[MediaKey], str]) -> StatusResponse:
