@@ -47,6 +47,56 @@ class JobMetrics:
         self._seconds.observe(seconds, tags=tags)
 
 
+class ProviderMetrics:
+    """Exports what was asked of whom, and what it cost; in any Ray process.
+
+    ``ray_ai_server_attempts_total`` and ``…_attempt_seconds_total`` (task, model, provider, outcome),
+    ``…_tokens_total`` (model, provider, kind: ``prompt`` or ``completion``), ``…_cost_usd_total`` (model,
+    provider). Ray's counters take a tenth of a millisecond each, so sums are exported, not attempts.
+    """
+
+    def __init__(self) -> None:
+        """Register the metrics with Ray."""
+        run: Any = ("task", "model", "provider", "outcome")
+        served: Any = ("model", "provider")
+        kind: Any = (*served, "kind")
+        self._attempts = Counter("ai_server_attempts_total", "Requests to candidates.", tag_keys=run)
+        self._seconds = Counter("ai_server_attempt_seconds_total", "Their duration.", tag_keys=run)
+        self._tokens = Counter("ai_server_tokens_total", "Tokens of chats and embeddings.", tag_keys=kind)
+        self._cost = Counter("ai_server_cost_usd_total", "By the configured prices.", tag_keys=served)
+        self._sums: dict[tuple[Counter, tuple[tuple[str, str], ...]], float] = {}
+
+    def add(
+        self,
+        *,
+        task: str,
+        model: str,
+        provider: str,
+        outcome: str,
+        seconds: float,
+        tokens: tuple[int, int],
+        cost: float,
+    ) -> None:
+        """Count one attempt; `tokens` are those of the prompt and of the completion."""
+        run = (("task", task), ("model", model), ("provider", provider), ("outcome", outcome))
+        served = run[1:3]
+        self._count(self._attempts, run, 1)
+        self._count(self._seconds, run, seconds)
+        self._count(self._tokens, (*served, ("kind", "prompt")), tokens[0])
+        self._count(self._tokens, (*served, ("kind", "completion")), tokens[1])
+        self._count(self._cost, served, cost)
+
+    def export(self) -> None:
+        """Give Ray what was counted since the last time."""
+        sums, self._sums = self._sums, {}
+        for (counter, tags), value in sums.items():
+            counter.inc(value, tags=dict(tags))
+
+    def _count(self, counter: Counter, tags: tuple[tuple[str, str], ...], value: float) -> None:
+        if value > 0:
+            self._sums[counter, tags] = self._sums.get((counter, tags), 0.0) + value
+
+
 class ServeMetrics:
     """Exports ``ray_ai_server_requests_total`` and ``ray_ai_server_request_latency_ms``.
 

@@ -13,7 +13,7 @@ _KEYS = tuple(column.name for column in usage_days.primary_key)
 _SUMS = tuple(column.name for column in usage_days.columns if not column.primary_key)
 # SQLAlchemy has another class for this on each database; the words are the same on both.
 _ADD = text(
-    f"INSERT INTO usage_days ({', '.join(_KEYS + _SUMS)}) "
+    f"INSERT INTO usage_days ({', '.join(_KEYS + _SUMS)}) "  # noqa: S608  # names of our own columns
     f"VALUES ({', '.join(f':{name}' for name in _KEYS + _SUMS)}) "
     f"ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
     + ", ".join(f"{name} = usage_days.{name} + excluded.{name}" for name in _SUMS)
@@ -34,7 +34,8 @@ class UsageStore:
             StoreUnavailable: nothing was written.
         """
         rows: list[dict[str, Any]] = [
-            {**vars(key), **vars(totals)} for key, totals in sorted(increments.items(), key=lambda each: each[0])
+            {**vars(key), **vars(totals)}
+            for key, totals in sorted(increments.items(), key=lambda each: each[0])
         ]
         with self._database.write() as connection:
             connection.execute(_ADD, rows)

@@ -8,12 +8,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
 
+from cluster.api_keys import ADMIN, ApiKey
 from cluster.artifacts.store import StoreFull
 from cluster.gate import Priority
 from cluster.jobs.errors import JobConflict, JobStoreError
 from cluster.jobs.job import Job, JobInput, JobState, NewJob, Submitted
 from deployments.backend import ServedBy
-from deployments.errors import Accepted, HandedOver, JobCancelled, JobFailed, RunTimedOut
+from deployments.errors import (
+    Accepted,
+    BudgetSpent,
+    Forbidden,
+    HandedOver,
+    JobCancelled,
+    JobFailed,
+    RunTimedOut,
+)
 from deployments.forms import Form
 from deployments.gateway import Route
 from deployments.preferences import NO_PREFERENCE, NO_WISH, JobWish, Preference
@@ -79,6 +88,8 @@ class Call:
     wish: JobWish = NO_WISH
     """What the headers say of a job; the body may say more."""
     preference: Preference = NO_PREFERENCE
+    key: ApiKey = ADMIN
+    """What it may do, and what it may cost."""
     tell_server: Callable[[str], None] = lambda _: None
     """Hears who serves the call, before the answer begins."""
 
@@ -97,6 +108,7 @@ class Call:
         """
         timer = Timer(self.services.metrics, work.task, work.route.id)
         with timer:
+            await self._admit(work)
             result = await (self._job_result(work) if work.wish.idempotency_key else self._result(work))
         self.tell_server(result.provider)
         return Served(result, result.provider, timer.seconds)
@@ -110,6 +122,7 @@ class Call:
         """
         timer = Timer(self.services.metrics, work.task, work.route.id)
         with timer.unless_ok():
+            await self._admit(work)
             if self._limit_s == 0:
                 raise await self._as_job(work)
             events = work.route.backend.stream(work.task, work.asked, self.info)
@@ -129,6 +142,8 @@ class Call:
         self, works: Sequence[Work[Any]], priority: Priority = Priority.NORMAL
     ) -> list[Submitted]:
         """Queue the work, all of it or nothing; with `priority` where the client does not wish another."""
+        for work in works:
+            await self._admit(work)
         new = [await self._new_job(work, priority) for work in works]
         for work in works:
             # Before and not after: whatever happens to this request meanwhile, an accepted job has its files.
@@ -140,6 +155,29 @@ class Call:
             raise
         _keep_none([work for work, job in zip(works, submitted, strict=True) if not job.is_new])
         return submitted
+
+    async def _admit(self, work: Work[Any]) -> None:
+        """Refuse what the API key may not do; what is accepted now should not fail for that later.
+
+        Raises:
+            Forbidden: it may not use this model, or nobody who serves it.
+            BadRequest: the provider that the request pins does not serve this model.
+            BudgetSpent: it has cost as much as it may this month.
+        """
+        route, key = work.route, self.key
+        if route.candidates is None:
+            return  # the server's own operations cost nothing, and are no models
+        if not key.may_use_model(route.all_names):
+            allowed = ", ".join(key.models or ()) or "none"
+            name = route.upstream or route.id
+            raise Forbidden(
+                f"This API key may not use the model {name:.200}. It may use: {allowed}.", "model"
+            )
+        route.candidates.allowed(work.task, work.request.provider, self.info.providers)
+        if key.monthly_budget is not None:
+            spent = await self.services.ledger.spent(self.owner)
+            if spent >= key.monthly_budget:
+                raise BudgetSpent(key.monthly_budget)
 
     @property
     def _limit_s(self) -> float | None:
@@ -219,8 +257,6 @@ class Call:
         }
 
     async def _new_job(self, work: Work[Any], priority: Priority = Priority.NORMAL) -> NewJob:
-        if work.route.candidates is not None:
-            work.route.candidates.allowed(work.task, work.request.provider)  # or it would fail later
         wish, request = work.wish, work.asked.model_dump_json()
         parts = [work.task, work.route.id, request, repr(replace(wish, ref_id=None, idempotency_key=None))]
         jobs = self.services.jobs

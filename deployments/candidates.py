@@ -11,7 +11,7 @@ from typing import Any
 from configs.routing import PriceConfig, RoutingConfig
 from deployments.backend import Backend
 from deployments.breaker import Breaker
-from deployments.errors import BadRequest
+from deployments.errors import BadRequest, Forbidden
 from pipelines.tasks.base import OURSELVES, TaskRequest, Usage
 
 NO_PRICE = PriceConfig()
@@ -80,13 +80,26 @@ class Candidates:
         """How many requests wait for room."""
         return len(self._waiting)
 
-    def allowed(self, task: str, pin: str | None) -> tuple[Candidate, ...]:
+    def allowed(
+        self, task: str, pin: str | None, providers: Collection[str] | None = None
+    ) -> tuple[Candidate, ...]:
         """Give those that a request may go to, which may name one of them.
+
+        Args:
+            task: what is to be done.
+            pin: whom the request names.
+            providers: whom the API key may use; None is everybody.
 
         Raises:
             BadRequest: the one that it names does not serve this model.
+            Forbidden: nobody that the key may use does.
         """
         able = [each for each in self.all if each.tasks is None or task in each.tasks]
+        if providers is not None:
+            able = [each for each in able if each.provider in providers]
+            if not able:
+                known = ", ".join(providers) or "nobody"
+                raise Forbidden(f"This API key may use {known}, who does not serve this model.", "model")
         wanted = tuple(each for each in able if pin is None or each.provider == pin.lower())
         if pin is not None and not wanted:
             serving = ", ".join(dict.fromkeys(each.provider for each in able))

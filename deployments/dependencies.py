@@ -63,7 +63,7 @@ async def call_of(request: Request, services: ServicesDep, key: KeyDep) -> Call:
         await services.jobs.check_reply_to(reply_to)
     return Call(
         services,
-        RunInfo(owner=key.id),
+        RunInfo(owner=key.id, providers=key.providers),
         services.config.timeouts.request_s,
         base_url_of(request, services),
         JobWish(
@@ -72,6 +72,7 @@ async def call_of(request: Request, services: ServicesDep, key: KeyDep) -> Call:
             idempotency_key=_header(request, "Idempotency-Key", MAX_KEY_LENGTH),
         ),
         Preference.of(request.headers.getlist("Prefer")),
+        key,
         partial(setattr, request.state, "served_by"),
     )
 

@@ -143,6 +143,7 @@ class NobodyLeft(ApiError):
         super().__init__(message)
         self.args = (message, retry_after_s, is_busy)
         self.retry_after_s = retry_after_s
+        self.is_busy = is_busy
         self.status = HTTPStatus.TOO_MANY_REQUESTS if is_busy else HTTPStatus.SERVICE_UNAVAILABLE
         self.code = "TooManyRequests" if is_busy else "ServiceUnavailable"
 

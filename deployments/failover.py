@@ -102,7 +102,7 @@ class Failover:
             NobodyLeft: all candidates failed, or are left alone for a while.
             PipelineError, ApiError: of the only candidate, or what is the request's own fault.
         """
-        search = self._search(task, request)
+        search = self._search(task, request, info)
         while True:
             candidate = await search.next()
             try:
@@ -115,7 +115,7 @@ class Failover:
 
         The first event is held back until it is known to be good; what fails later is for the caller to see.
         """
-        search = self._search(task, request)
+        search = self._search(task, request, info)
         while True:
             candidate = await search.next()
             events = self._stream_once(candidate, task, request, info)
@@ -131,8 +131,16 @@ class Failover:
                     yield event
             return
 
-    def _search(self, task: str, request: TaskRequest[Any]) -> Search:
-        return Search(self.candidates, task, request.provider, self._config, self._max_waiting, self._chance)
+    def _search(self, task: str, request: TaskRequest[Any], info: RunInfo) -> Search:
+        return Search(
+            self.candidates,
+            task,
+            request.provider,
+            info.providers,
+            self._config,
+            self._max_waiting,
+            self._chance,
+        )
 
     async def _run_once(
         self, candidate: Candidate, task: str, request: TaskRequest[ResultT], info: RunInfo

@@ -32,6 +32,13 @@ class Route:
         return (self.id, *self.aliases)
 
     @property
+    def all_names(self) -> tuple[str, ...]:
+        """Every name under which an API key may be allowed to use it."""
+        if self.upstream is None:
+            return self.names
+        return (self.upstream, f"{self.id}/{self.upstream}")
+
+    @property
     def fetches_images(self) -> bool:
         """Whether everybody who may serve it takes the address of a picture."""
         return self.candidates is not None and all(each.fetches_images for each in self.candidates.all)

@@ -10,7 +10,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from cluster.address_guard import AddressGuard
-from cluster.api_keys import ApiKeys, load_or_create_admin_key
+from cluster.api_keys import ApiKey, ApiKeys, load_or_create_admin_key
 from cluster.artifacts.local import local_store
 from cluster.artifacts.store import Area, StoreFull
 from cluster.jobs.database import Database
@@ -19,10 +19,12 @@ from cluster.jobs.job import Job, Submitted
 from cluster.jobs.keeper import JobKeeper
 from cluster.jobs.queue import JobQueue
 from cluster.key_store import KeyStore, digest_of
-from cluster.metrics import ServeMetrics
+from cluster.metrics import ProviderMetrics, ServeMetrics
+from cluster.usage import UsageLedger
 from configs.schema import JOBS_ID, ServerConfig
 from configs.settings import Settings
 from deployments.api import create_api
+from deployments.attempts import AttemptBook
 from deployments.backends import HandleBackend
 from deployments.calls import Call, Served, Work
 from deployments.catalogue import ProviderCatalogue
@@ -52,6 +54,9 @@ class Ingress:
     ) -> None:
         """Take the handles of the model deployments by model id, and of the transforms."""
         self._artifacts = local_store(settings, config)
+        database = Database(settings.database_url)
+        ledger = UsageLedger(database)
+        self._book = AttemptBook(ledger, ProviderMetrics())
         outside = Outside.of(config.providers, os.environ)
         catalogue = ProviderCatalogue(outside.discoverable(config.providers))
         self._catalogue = catalogue
@@ -62,23 +67,22 @@ class Ingress:
             native=lambda name: HandleBackend(deployments[name]),
             external=lambda provider: ProviderBackend(provider, self._artifacts, run_limits(config)),
             outside=outside,
-            observe=lambda attempt: None,
+            observe=self._book.note,
         ).gateway(catalogue)
         application = serve.get_replica_context().app_name
         states = ModelStates(application, deployments, config.timeouts.stall_s)
-        database = Database(settings.database_url)
         signals = HandleSignals(deployments[JOBS_ID])
         keys = KeyStore(database)
         guard = AddressGuard(config.outside.allow_networks)
 
-        async def key_id_of(presented: str) -> str | None:
+        async def key_of(presented: str) -> ApiKey | None:
             return await database.run(keys.find, digest_of(presented))
 
         self._services = Services(
             config=config,
             gateway=gateway,
             artifacts=self._artifacts,
-            api_keys=ApiKeys(load_or_create_admin_key(settings.api_key_file), key_id_of),
+            api_keys=ApiKeys(load_or_create_admin_key(settings.api_key_file), key_of),
             metrics=metrics,
             jobs=Jobs(
                 database,
@@ -89,12 +93,14 @@ class Ingress:
                 config.jobs.lease_s,
             ),
             chat_images=ChatImages(guard),
+            ledger=ledger,
             queue_state=signals.state,
             model_states=lambda: states.of(tuple(gateway.routes)),
         )
 
     async def check_health(self) -> None:
-        """Begin to ask the providers for their models when Serve asks first: a constructor has no loop."""
+        """Begin what goes on in the background when Serve asks first: a constructor has no loop."""
+        self._book.start()
         if self._listing is None:
             self._listing = asyncio.create_task(self._catalogue.keep_fresh())
 

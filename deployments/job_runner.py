@@ -16,9 +16,13 @@ from cluster.jobs.database import Database
 from cluster.jobs.job import Broken, ClaimedJob, Outcome
 from cluster.jobs.keeper import JobKeeper
 from cluster.jobs.queue import JobQueue
-from cluster.metrics import JobMetrics
+from cluster.key_rights import KeyRights
+from cluster.key_store import KeyStore
+from cluster.metrics import JobMetrics, ProviderMetrics
+from cluster.usage import UsageLedger
 from configs.schema import JOBS_ID, ServerConfig
 from configs.settings import Settings
+from deployments.attempts import AttemptBook
 from deployments.backends import RAY_ERRORS, HandleBackend
 from deployments.job_work import JobWork
 from deployments.log_lines import log_to_stdout
@@ -55,14 +59,17 @@ class JobRunner:
         database = Database(settings.database_url)
         self._keeper = JobKeeper(database, JobQueue.of(database, config.jobs))
         artifacts = local_store(settings, config)
+        self._book = AttemptBook(UsageLedger(database), ProviderMetrics())
         gateway = Builder(
             config,
             native=lambda model: _backend(model, application),
             external=lambda provider: ProviderBackend(provider, artifacts, run_limits(config)),
             outside=Outside.of(config.providers, os.environ),
-            observe=lambda attempt: None,
+            observe=self._book.note,
         ).gateway()
-        self._work = JobWork(gateway, config.timeouts, name)
+        keys = KeyStore(database)
+        rights = KeyRights(lambda owner: database.run(keys.get, owner))
+        self._work = JobWork(gateway, config.timeouts, name, rights)
         self._asked_at = time.monotonic()
         self._application = application
         self._metrics = JobMetrics()
@@ -109,6 +116,7 @@ class JobRunner:
 
     def _start(self) -> None:
         # An actor's constructor runs outside its event loop.
+        self._book.start()
         if self._warm is None:
             self._warm = asyncio.create_task(self._warm_up())
 

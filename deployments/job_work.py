@@ -11,20 +11,28 @@ from cluster.gate import Priority
 from cluster.jobs.job import Broken, ClaimedJob, Completed, Outcome
 from cluster.jobs.retries import backoff_s
 from cluster.jobs.texts import storable
+from cluster.key_rights import KeyRights
 from configs.schema import TimeoutsConfig
-from deployments.errors import Busy, ReplicaLost, problem_of
+from deployments.errors import Busy, NobodyLeft, ReplicaLost, problem_of
 from deployments.gateway import Gateway
 from deployments.runs import JobRun, RunInfo
 from deployments.works import WORKS, request_of
-from pipelines.errors import Cancelled, ModelLoadError, OutOfMemory
+from pipelines.errors import (
+    Cancelled,
+    ModelLoadError,
+    OutOfMemory,
+    ProviderBusy,
+    ProviderDenied,
+    ProviderFailed,
+)
 from pipelines.tasks.base import TaskResult
 
 logger = logging.getLogger("ai_server.jobs")
 
-_NOT_READY = (Busy, ModelLoadError, StoreFull)
+_NOT_READY = (Busy, ModelLoadError, StoreFull, ProviderBusy, ProviderDenied)
 """The server cannot do it now, whatever the job: it waits, and uses up no attempt."""
 NOT_READY_PAUSE_S = 10.0
-_HEALS = (ReplicaLost, Cancelled)
+_HEALS = (ReplicaLost, Cancelled, ProviderFailed, NobodyLeft)
 """May go well another time, as it was. `Cancelled` comes here only if the replica had to go: a job that its
 owner cancelled has no outcome."""
 
@@ -32,8 +40,18 @@ owner cancelled has no outcome."""
 class JobWork:
     """Does what jobs ask for."""
 
-    def __init__(self, gateway: Gateway, timeouts: TimeoutsConfig, runner: str) -> None:
-        """Take who can do it, the limits, and the name of the Ray actor that wants to hear of progress."""
+    def __init__(
+        self, gateway: Gateway, timeouts: TimeoutsConfig, runner: str, rights: KeyRights | None = None
+    ) -> None:
+        """Take who can do it, the limits, and the name of the Ray actor that wants to hear of progress.
+
+        Args:
+            gateway: finds who can do it.
+            timeouts: the limits.
+            runner: name of the Ray actor that wants to hear of progress.
+            rights: knows what the owners of jobs may do; None limits nobody.
+        """
+        self._rights = rights or KeyRights()
         self._gateway = gateway
         self._timeouts = timeouts
         self._runner = runner
@@ -47,7 +65,14 @@ class JobWork:
             raise UnknownTask(job.task)
         route = self._gateway.by_id(job.model, job.task)
         run = JobRun(job.id, job.fence, self._runner)
-        info = RunInfo(job.owner, Priority(job.priority), run, self._timeouts.job_limit_s(job.task))
+        key = await self._rights.of(job.owner)
+        info = RunInfo(
+            owner=job.owner,
+            priority=Priority(job.priority),
+            job=run,
+            providers=key.providers,
+            limit_s=self._timeouts.job_limit_s(job.task),
+        )
         result: TaskResult = await route.backend.run(job.task, request_of(job.task, job.request), info)
         return result
 
@@ -86,7 +111,7 @@ def _verdict(error: Exception, attempt: int) -> Broken:
     if isinstance(error, UnknownTask):
         return Broken("NotSupportedException", f"This server cannot do {error} any more.")
     problem = problem_of(error)
-    if isinstance(error, _NOT_READY):
+    if isinstance(error, _NOT_READY) or (isinstance(error, NobodyLeft) and error.is_busy):
         return Broken(problem.code, problem.message, NOT_READY_PAUSE_S, counts=False)
     if problem.code == "InternalServerError":
         logger.error("A job failed for an unforeseen reason", exc_info=error)

@@ -25,6 +25,8 @@ class RunInfo:
     priority: int = Priority.SYNCHRONOUS
     job: JobRun | None = None
     """None: somebody waits for the answer at the other end of the line."""
+    providers: tuple[str, ...] | None = None
+    """Who alone may serve it, as far as the API key goes; None restricts nothing."""
     limit_s: float | None = None
     """How long the run itself may take, once it has its permit; the wait for that does not count."""
 

@@ -17,6 +17,7 @@ class Search:
         candidates: Candidates,
         task: str,
         pin: str | None,
+        providers: tuple[str, ...] | None,
         config: FailoverConfig,
         max_waiting: int,
         chance: Callable[[], float],
@@ -30,7 +31,7 @@ class Search:
         self._config = config
         self._max_waiting = max_waiting
         self._chance = chance
-        self._left = list(candidates.allowed(task, pin))
+        self._left = list(candidates.allowed(task, pin, providers))
         self._failed: list[tuple[Candidate, Exception]] = []
         self._round = 1
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cluster.api_keys import ApiKeys
 from cluster.artifacts.store import ArtifactStore
+from cluster.usage import UsageLedger
 from configs.schema import ServerConfig
 from deployments.chat_images import ChatImages
 from deployments.gateway import Gateway
@@ -31,6 +32,7 @@ class Services:
     metrics: Metrics
     jobs: Jobs
     chat_images: ChatImages
+    ledger: UsageLedger
     queue_state: Callable[[], Awaitable[QueueState]]
     """Asks the JobServer how the queue is."""
     model_states: Callable[[], Awaitable[tuple[ModelStatus, ...]]]

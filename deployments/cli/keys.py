@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from cluster.api_keys import ADMIN_ID, REMEMBERED_S, load_or_create_admin_key
+from cluster.api_keys import ADMIN_ID, REMEMBERED_S, ApiKey, load_or_create_admin_key
 from cluster.jobs.errors import StoreUnavailable
 from configs.settings import Settings
 
@@ -41,13 +41,27 @@ def where(
     typer.echo(key if show else f"admin: {path}")
 
 
+Budget = Annotated[
+    float | None, typer.Option(min=0, help="US dollars that it may cost a month, by the configured prices.")
+]
+Models = Annotated[str | None, typer.Option(help="Patterns of the models that it may use: 'gpt-*,smollm2*'.")]
+Providers = Annotated[
+    str | None, typer.Option(help="Providers that it may use: 'openai,ai-server' (the server's own models).")
+]
+
+
 @keys.command()
-def create(name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")]) -> None:
-    """Make a key and print it, this once: only its digest is kept."""
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
+    budget: Budget = None,
+    models: Models = None,
+    providers: Providers = None,
+) -> None:
+    """Make a key and print it, this once: only its digest is kept. Without options nothing is limited."""
     if not name.strip() or len(name) > MAX_NAME:
         raise typer.BadParameter(f"A name has 1 to {MAX_NAME} characters.", param_hint="NAME")
     with _store() as store:
-        key_id, key = store.create(name)
+        key_id, key = store.create(name, budget, _listed(models), _listed(providers))
     typer.echo(key)  # alone on its stream, so that a script can take it
     typer.echo(f"This is key {key_id}, for {name}. Keep it now: it cannot be shown again.", err=True)
 
@@ -55,13 +69,22 @@ def create(name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key i
 @keys.command("list")
 def list_keys() -> None:
     """List all keys; the first one is the admin's."""
-    table = Table("id", Column("name", overflow="fold"), "created", "state")
+    table = Table("id", Column("name", overflow="fold"), "created", "state", "limits")
     table.add_row(*_admin_row(Settings.from_environment().api_key_file))
     with _store() as store:
         for key in store.all():
             state = "valid" if key.revoked_at is None else "revoked"
-            table.add_row(key.id, escape(key.name), _moment(key.created_at), state)
+            table.add_row(key.id, escape(key.name), _moment(key.created_at), state, escape(_limits(key.key)))
     Console().print(table)
+
+
+@keys.command()
+def limit(key_id: KeyId, budget: Budget = None, models: Models = None, providers: Providers = None) -> None:
+    """Set what a key may do; what is not given is not limited any more."""
+    with _store() as store:
+        key = _existing(store, key_id)
+        store.update(key.id, budget, _listed(models), _listed(providers))
+        typer.echo(f"Key {key.id} ({key.name}): {_limits(_existing(store, key_id).key) or 'no limits'}.")
 
 
 @keys.command()
@@ -119,6 +142,21 @@ def _existing(store: "KeyStore", key_id: str) -> "StoredKey":
         if key.id == key_id:
             return key
     raise _failure(f"There is no key with the id {key_id}. `ai-server keys list` shows those that there are.")
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _limits(key: ApiKey) -> str:
+    parts = []
+    if key.monthly_budget is not None:
+        parts.append(f"${key.monthly_budget:,.2f} a month")
+    if key.models is not None:
+        parts.append(f"models {', '.join(key.models) or 'none'}")
+    if key.providers is not None:
+        parts.append(f"providers {', '.join(key.providers) or 'none'}")
+    return "; ".join(parts)
 
 
 def _admin_row(path: Path) -> tuple[str, str, str, str]:

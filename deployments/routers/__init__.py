@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from deployments.routers import artifacts, health, jobs
+from deployments.routers import artifacts, health, jobs, usage
 from deployments.routers.aiserver import chat as aiserver_chat
 from deployments.routers.aiserver import files, job_status, ollama, operations, voices
 from deployments.routers.openai import chat, embeddings, images, models, speech, transcriptions
@@ -18,6 +18,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     files.router,
     job_status.router,
     jobs.router,
+    usage.router,
     transcriptions.router,
     speech.router,
     images.router,

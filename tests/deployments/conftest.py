@@ -13,6 +13,7 @@ from cluster.address_guard import AddressGuard
 from cluster.api_keys import ApiKey, ApiKeys
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.key_store import KeyStore, digest_of
+from cluster.usage import UsageLedger
 from configs.schema import LimitsConfig, ServerConfig
 from deployments.api import create_api
 from deployments.chat_images import ChatImages
@@ -111,6 +112,7 @@ def services(
         metrics=metrics,
         jobs=queue.jobs,
         chat_images=ChatImages(AddressGuard()),
+        ledger=UsageLedger(queue.database),
         queue_state=open_queue,
         model_states=_all_ready,
     )

@@ -102,7 +102,7 @@ async def test_the_stored_request_is_done_for_its_owner() -> None:
     assert TextToSpeechResult.model_validate_json(outcome.result) == RESULT
     assert outcome.duration_s >= 0
     assert backend.seen == [
-        (TASK, TextToSpeechRequest(text="hello"), RunInfo("3", 1, JobRun(7, 2, "runner-1"), 1_200.0))
+        (TASK, TextToSpeechRequest(text="hello"), RunInfo("3", 1, JobRun(7, 2, "runner-1"), limit_s=1_200.0))
     ]
 
 

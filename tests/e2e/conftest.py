@@ -150,7 +150,9 @@ def write_configuration(folder: Path) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server of the session; that it stops well is checked at its end."""
     folder = tmp_path_factory.mktemp("server")
-    running = start(folder, write_configuration(folder))
+    # Nobody listens there: a provider that is switched on, and away.
+    away = {"GROQ_API_KEY": "gsk-fake", "GROQ_BASE_URL": f"http://127.0.0.1:{free_port()}/v1"}
+    running = start(folder, write_configuration(folder), **away)
     yield running
     assert stop(running) == 0
 

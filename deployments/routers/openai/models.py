@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from deployments.dependencies import ServicesDep, valid_key
+from deployments.dependencies import KeyDep, ServicesDep, valid_key
 from deployments.errors import ModelNotFound
 from deployments.gateway import Gateway, Route
 from pipelines.tasks import TASKS
@@ -33,9 +33,14 @@ def _example(value: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     summary="List the models",
     responses=_example({"object": "list", "data": [_EXAMPLE]}),
 )
-async def list_models(services: ServicesDep) -> dict[str, Any]:
-    """List every configured model with its tasks and the other names, then what the providers list."""
-    return {"object": "list", "data": [*map(_model, _models(services.gateway)), *_listed(services.gateway)]}
+async def list_models(services: ServicesDep, key: KeyDep) -> dict[str, Any]:
+    """List every configured model with its tasks and the other names, then what the providers list.
+
+    What your API key may not use is left out.
+    """
+    shown = (*map(_model, _models(services.gateway)), *_listed(services.gateway))
+    data = [model for model in shown if key.may_use_model((model["id"], *model["aliases"]))]
+    return {"object": "list", "data": data}
 
 
 @router.get("/models/{model_id:path}", summary="Describe a model", responses=_example(_EXAMPLE))

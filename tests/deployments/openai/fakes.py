@@ -12,6 +12,7 @@ from cluster.address_guard import AddressGuard
 from cluster.api_keys import ApiKeys
 from cluster.artifacts.local import LocalArtifactStore
 from cluster.artifacts.store import ArtifactNotFound
+from cluster.usage import UsageLedger
 from configs.schema import ServerConfig
 from deployments.api import create_api
 from deployments.chat_images import ChatImages
@@ -102,6 +103,7 @@ def make_server(folder: Path) -> Server:
         metrics=metrics,
         jobs=queue.jobs,
         chat_images=ChatImages(AddressGuard()),
+        ledger=UsageLedger(queue.database),
         queue_state=open_queue,
         model_states=_no_states,
     )
