@@ -152,7 +152,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     # Nobody listens there: a provider that is switched on, and away.
     away = {"GROQ_API_KEY": "gsk-fake", "GROQ_BASE_URL": f"http://127.0.0.1:{free_port()}/v1"}
-    running = start(folder, write_configuration(folder), **away)
+    running = start(folder, write_configuration(folder), None, **away)
     yield running
     assert stop(running) == 0
 

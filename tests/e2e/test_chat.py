@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 pytestmark = pytest.mark.e2e
 
-PARIS = {"role": "user", "content": "What is the capital of France?"}
+PARIS: Any = {"role": "user", "content": "What is the capital of France?"}
 
 
 class Weather(BaseModel):

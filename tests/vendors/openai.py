@@ -37,7 +37,7 @@ _ERRORS = {
 class OpenAiVendor(Vendor):
     """Says ``Hello! How can I help?``, or calls the first tool that it is given."""
 
-    words = ("Hello", "! ", "How ", "can ", "I help? ", "✓")
+    words: tuple[str, ...] = ("Hello", "! ", "How ", "can ", "I help? ", "✓")
 
     async def answer(self, asked: Asked) -> Any:
         if asked.path.endswith("/models"):
