@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipelines.errors import ContentWithheld, InvalidInput
 from pipelines.images import Encoding, PictureFormat, check_quality, write_still
-from pipelines.tasks.base import MediaKey, Record, Task, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.base import MediaKey, Record, Task, TaskRequest, TaskResult, Usage, Workspace
 
 MAX_PROMPT_LENGTH = 32_000
 """Characters, as OpenAI has it."""
@@ -43,6 +43,11 @@ class DrawResult(TaskResult):
     images: tuple[DrawnImage, ...]
     notes: tuple[str, ...] = ()
     """What was done otherwise than asked, in sentences for people."""
+
+    @property
+    def usage(self) -> Usage:
+        """Count the pictures."""
+        return Usage(images=len(self.images))
 
 
 class DrawRequest(TaskRequest[DrawResult]):

@@ -5,7 +5,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import Field
 
-from pipelines.tasks.base import MediaKey, Record, Task, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.base import MediaKey, Record, Task, TaskRequest, TaskResult, Usage, Workspace
 
 
 class Word(Record):
@@ -45,6 +45,11 @@ class SpeechToTextResult(TaskResult):
     duration_s: float
     """Length of the audio, silence included."""
     segments: tuple[Segment, ...]
+
+    @property
+    def usage(self) -> Usage:
+        """Count what was heard."""
+        return Usage(audio_s=self.duration_s)
 
 
 class SpeechToTextRequest(TaskRequest[SpeechToTextResult]):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pipelines.audio import AudioFormat, AudioWriter, PipeSink
 from pipelines.audio_tempo import at_tempo
-from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Usage, Workspace
 
 MAX_TEXT_LENGTH = 20_000
 """Characters; about 20 minutes of speech, well above OpenAI's limit of 4,096."""
@@ -22,6 +22,11 @@ class TextToSpeechResult(TaskResult):
     audio: MediaKey
     duration_s: float
     sample_rate: int
+
+    @property
+    def usage(self) -> Usage:
+        """Count what was spoken."""
+        return Usage(audio_s=self.duration_s)
 
 
 class TextToSpeechRequest(TaskRequest[TextToSpeechResult]):

@@ -59,14 +59,32 @@ class ChatServer:
 
 @asynccontextmanager
 async def chat_server(
-    services: Services, vendors: Mapping[str, Vendor], **config: Any
+    services: Services,
+    vendors: Mapping[str, Vendor],
+    *,
+    options: Mapping[str, Any] | None = None,
+    native: Any = None,
+    **config: Any,
 ) -> AsyncIterator[ChatServer]:
-    """Serve ``parrot`` and what `config` says; each vendor is the provider of that name, with a key."""
+    """Serve ``parrot`` and what `config` says; each vendor is the provider of that name, with a key.
+
+    Args:
+        services: what else the server has.
+        vendors: by the ids of their providers.
+        options: of each of these providers.
+        native: the pipeline behind every model of our own; a `Parrot` where it is not given.
+        config: of the server; ``more_providers`` come beside those of the vendors.
+    """
     async with AsyncExitStack() as stack:
         for vendor in vendors.values():
             await stack.enter_async_context(serving(vendor))
         providers = [
-            {"id": name, "base_url": f"{vendor.url}/v1", "key_env": f"{name.upper()}_KEY"}
+            {
+                "id": name,
+                "base_url": f"{vendor.url}/v1",
+                "key_env": f"{name.upper()}_KEY",
+                "options": dict(options or {}),
+            }
             for name, vendor in vendors.items()
         ]
         parrot = {"id": "parrot", "tasks": ["chat"], "pipeline": "a:B"}
@@ -83,7 +101,7 @@ async def chat_server(
         artifacts = services.artifacts
         gateway = Builder(
             settings,
-            native=lambda name: LocalBackend(artifacts, Parrot()),
+            native=lambda name: LocalBackend(artifacts, native or Parrot()),
             external=lambda provider: ProviderBackend(provider, artifacts, run_limits(settings)),
             outside=outside,
             observe=attempts.append,

@@ -34,11 +34,15 @@ async def _work(operation: AnyOperation, form: Form, call: Call, request: Reques
     files = pick_files(form, operation.files)
     model_field, model = _model_choice(operation, wire)
     with field_names({**operation.field_names, "model": model_field}, label=pascal_words):
-        task_request = operation.to_request(wire, files)
+        task_request = operation.to_request(wire, files).model_copy(update={"provider": _pin(form)})
         route = call.services.gateway.resolve(operation.task, model)
     note_call(request, operation.task, route)
     # Under the operation's own names: clients spell them in any case.
     return Work(operation.task, task_request, route, replace(form, files=files), wish)
+
+
+def _pin(form: Form) -> str | None:
+    return bind(JobFields, form.fields).provider
 
 
 async def _wish(call: Call, form: Form) -> JobWish:

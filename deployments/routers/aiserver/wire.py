@@ -60,6 +60,9 @@ class JobFields(Wire):
         default=None, max_length=MAX_STATE_LENGTH, description="Comes back to `replyTo` as it is"
     )
     priority: int | None = Field(default=None, ge=-1, le=2, description="-1 low, 0 normal, 1 high, 2 highest")
+    provider: str | None = Field(
+        default=None, max_length=MAX_NAME_LENGTH, description="Who alone may serve it"
+    )
 
     @property
     def wishes(self) -> dict[str, Any]:

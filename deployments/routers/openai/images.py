@@ -22,7 +22,7 @@ from deployments.routers.openai.image_fields import (
     ImageFields,
     VariationFields,
 )
-from deployments.routers.openai.routing import find_model
+from deployments.routers.openai.routing import find_model, pinned
 from deployments.streaming import EVENT_STREAM, StreamedResponse, server_sent_events
 from deployments.works import TASK_OF
 from pipelines.tasks.drawing import DrawRequest
@@ -89,7 +89,7 @@ async def _answer(
             task = TASK_OF[type(drawing)]
             route = find_model(services.gateway, task, fields.model, OPENAI_MODELS)
             note_call(request, task, route)
-            work = Work(task, drawing, route, form, call.wish)
+            work = Work(task, pinned(drawing, form), route, form, call.wish)
             answers = ImageAnswers(fields, services.artifacts, call.base_url)
             if fields.stream:
                 told = answers.events(events, await call.stream(work))

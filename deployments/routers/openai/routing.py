@@ -1,7 +1,25 @@
 """Which model a client of OpenAI's wire format means."""
 
-from deployments.errors import ModelNotFound
+from typing import Any, TypeVar
+
+from deployments.errors import BadRequest, ModelNotFound
+from deployments.forms import Form
 from deployments.gateway import Gateway, Route
+from pipelines.tasks.base import TaskRequest
+
+RequestT = TypeVar("RequestT", bound=TaskRequest[Any])
+
+
+def pinned(request: RequestT, form: Form) -> RequestT:
+    """Give the request with the provider that alone may serve it, where the client names one (ours).
+
+    Raises:
+        BadRequest: it is no text.
+    """
+    pin = form.fields.get("provider") or None
+    if pin is not None and not isinstance(pin, str):
+        raise BadRequest("'provider' must be text.", "provider")
+    return request.model_copy(update={"provider": pin})
 
 
 def find_model(gateway: Gateway, task: str, model: str | None, openais: tuple[str, ...]) -> Route:

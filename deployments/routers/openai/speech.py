@@ -16,7 +16,7 @@ from deployments.middleware.access_log import note_call
 from deployments.routers.openai.documentation import SPEECH_ROUTE
 from deployments.routers.openai.events import audible, speech_events
 from deployments.routers.openai.fields import given
-from deployments.routers.openai.routing import find_model
+from deployments.routers.openai.routing import find_model, pinned
 from deployments.streaming import EVENT_STREAM, StreamedResponse, server_sent_events
 from pipelines.audio import AudioFormat
 from pipelines.tasks.text_to_speech import TEXT_TO_SPEECH, TextToSpeechRequest
@@ -75,7 +75,7 @@ async def speak(request: Request, call: CallDep) -> StreamedResponse:
             )
             route = find_voice(call.services.gateway, fields.model, fields.voice)
             note_call(request, _TASK, route)
-            spoken = audible(await call.stream(Work(_TASK, work, route, form, call.wish)))
+            spoken = audible(await call.stream(Work(_TASK, pinned(work, form), route, form, call.wish)))
     if fields.stream_format == StreamFormat.SSE:
         return StreamedResponse(server_sent_events(speech_events(spoken), request.scope), EVENT_STREAM)
     return StreamedResponse(spoken, fields.response_format.media_type)

@@ -16,6 +16,7 @@ from deployments.middleware.access_log import note_call
 from deployments.routers.openai.documentation import AUDIO_FIELDS, TRANSCRIPTION_FIELDS, audio_form
 from deployments.routers.openai.events import transcript_events
 from deployments.routers.openai.fields import given
+from deployments.routers.openai.routing import pinned
 from deployments.routers.openai.transcripts import (
     Granularity,
     TranscriptFormat,
@@ -130,7 +131,7 @@ def _routed(
 ) -> Work[SpeechToTextResult]:
     route = call.services.gateway.resolve(SPEECH_TO_TEXT.name, model)
     note_call(request, SPEECH_TO_TEXT.name, route)
-    return Work(SPEECH_TO_TEXT.name, work, route, form, call.wish)
+    return Work(SPEECH_TO_TEXT.name, pinned(work, form), route, form, call.wish)
 
 
 async def _streamed(
