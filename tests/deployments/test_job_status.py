@@ -165,6 +165,13 @@ class TestOfAJobThatHasNoResult:
             "responseStatus": {
                 "errorCode": "ArgumentException",
                 "message": "Job failed: 'speaker' 9 is not one of this voice. Use 0.",
+                "errors": [
+                    {
+                        "errorCode": "ArgumentException",
+                        "fieldName": "Speaker",
+                        "message": "'speaker' 9 is not one of this voice. Use 0.",
+                    }
+                ],
             },
         }
         for name in ALL:

@@ -90,6 +90,13 @@ async def test_of_a_failure(client: httpx.AsyncClient, queue: LocalQueue, receiv
         "responseStatus": {
             "errorCode": "ArgumentException",
             "message": "Job failed: 'unspeakable' cannot be spoken. Leave it out.",
+            "errors": [
+                {
+                    "errorCode": "ArgumentException",
+                    "fieldName": "Input",
+                    "message": "'unspeakable' cannot be spoken. Leave it out.",
+                }
+            ],
         },
     }
 

@@ -55,10 +55,17 @@ def _outputs(job: Job, result: str, url_of: Callable[[MediaKey], str]) -> Answer
 def fault_of(job: Job) -> dict[str, Any] | None:
     """Give the ``responseStatus`` of a job that failed or was cancelled."""
     if job.state == JobState.FAILED:
-        return _fault(job.error_code or "Exception", job.error_message, job.error_field)
+        return _fault(job.error_code or "Exception", job.error_message, _wire_name(job))
     if job.state == JobState.CANCELLED:
         return {"errorCode": "OperationCanceledException", "message": "Job was cancelled"}
     return None
+
+
+def _wire_name(job: Job) -> str | None:
+    """Give the field that an error is about, as the operation calls it."""
+    operation = OPERATION_OF.get(job.task)
+    names = operation.field_names if operation else {}
+    return None if job.error_field is None else names.get(job.error_field, job.error_field)
 
 
 def _fault(code: str, message: str | None, field: str | None) -> dict[str, Any]:
