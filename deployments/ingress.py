@@ -107,7 +107,8 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Make the HTTP application in the replica, where its clients and locks belong."""
         log_to_stdout("ai_server.access", "%(message)s")
-        log_to_stdout("ai_server.errors", "%(asctime)s %(levelname)s %(message)s")
+        for name in ("ai_server.errors", "ai_server.providers", "ai_server.usage"):
+            log_to_stdout(name, "%(asctime)s %(levelname)s %(message)s")
         return create_api(self._services, behind_serve=True)
 
     async def run(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatch
 
 from configs.routing import BreakerConfig, ExternalConfig, PriceConfig, ProviderConfig
 from configs.schema import TRANSFORMS_ID, ModelConfig, ServerConfig
@@ -12,7 +11,7 @@ from deployments.candidates import NO_PRICE, Candidate, Candidates
 from deployments.failover import Failover, Observer
 from deployments.gateway import NOTHING_LISTED, Catalogue, Gateway, Route
 from deployments.outside import Outside
-from pipelines.providers.base import Provider
+from pipelines.providers.base import Provider, fits
 from pipelines.tasks.base import OURSELVES
 from pipelines.transforms import TRANSFORMS
 
@@ -122,5 +121,5 @@ class Builder:
 
 def price_of(config: ProviderConfig, model: str) -> PriceConfig:
     """Give the price of a provider's model."""
-    fits = (price for pattern, price in config.prices.items() if fnmatch(model, pattern))
-    return next(fits, NO_PRICE)
+    prices = (price for pattern, price in config.prices.items() if fits(model, (pattern,)))
+    return next(prices, NO_PRICE)

@@ -13,9 +13,9 @@ from pipelines.providers import (
     openai_speech,
     openai_transcription,
 )
-from pipelines.providers.base import ListedModel, ProviderSettings
+from pipelines.providers.base import ListedModel, ProviderSettings, fits
 from pipelines.providers.http import ProviderHttp
-from pipelines.providers.openai_wire import OpenAiApi, OpenAiOptions, OpenAiTaskName, fits, read_fault
+from pipelines.providers.openai_wire import OpenAiApi, OpenAiOptions, OpenAiTaskName, read_fault
 from pipelines.tasks.base import TaskRequest, TaskResult, Workspace
 
 __all__ = ["OpenAiOptions", "OpenAiProvider", "read_fault"]

@@ -7,8 +7,9 @@ from typing import Any
 import aiohttp
 
 from pipelines.images import PictureFormat, Size
+from pipelines.providers.base import fits
 from pipelines.providers.openai_sizes import drawn_size
-from pipelines.providers.openai_wire import OpenAiApi, fits
+from pipelines.providers.openai_wire import OpenAiApi
 from pipelines.providers.pictures import (
     Album,
     Finish,

@@ -3,7 +3,8 @@
 from math import ceil, floor
 
 from pipelines.images import Size
-from pipelines.providers.openai_wire import OpenAiOptions, fits
+from pipelines.providers.base import fits
+from pipelines.providers.openai_wire import OpenAiOptions
 
 _LONGEST = 2.9
 """Times the other side; OpenAI's limit of 3 leaves room for rounding."""

@@ -8,8 +8,8 @@ import aiohttp
 
 from pipelines.languages import language_code
 from pipelines.providers import sound
-from pipelines.providers.base import without_none
-from pipelines.providers.openai_wire import OpenAiApi, fits
+from pipelines.providers.base import fits, without_none
+from pipelines.providers.openai_wire import OpenAiApi
 from pipelines.tasks.base import Workspace
 from pipelines.tasks.speech_to_text import (
     Segment,

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
@@ -94,11 +93,6 @@ class OpenAiApi:
             return await asyncio.to_thread(reader, body)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise self.http.failed(f"answers with something else than {what}") from error
-
-
-def fits(model: str, patterns: Patterns) -> bool:
-    """Tell whether one of the patterns is meant for a model."""
-    return any(fnmatch(model, pattern) for pattern in patterns)
 
 
 def read_fault(status: int, body: Any) -> Fault:

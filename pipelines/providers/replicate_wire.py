@@ -1,11 +1,10 @@
 """What Replicate's tasks share: how its models differ, and how its errors and outputs are read."""
 
-from fnmatch import fnmatch
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from pipelines.providers.base import ProviderOptions
+from pipelines.providers.base import ProviderOptions, fits
 from pipelines.providers.faults import Fault
 
 ReplicateTaskName: TypeAlias = Literal["image-to-image", "image-upscale", "image-with-mask", "text-to-image"]
@@ -99,7 +98,7 @@ class ReplicateOptions(ProviderOptions):
         """Give the names of a model's inputs."""
         names = dict(_NAMES)
         for pattern, own in self.inputs.items():
-            if fnmatch(model, pattern):
+            if fits(model, (pattern,)):
                 names |= own
         return names
 
@@ -107,7 +106,7 @@ class ReplicateOptions(ProviderOptions):
         """Give the inputs of a model that never change."""
         constants: dict[str, Any] = {}
         for pattern, own in self.constants.items():
-            if fnmatch(model, pattern):
+            if fits(model, (pattern,)):
                 constants |= own
         return constants
 

@@ -1,10 +1,7 @@
 """`ai-server bench queue`: our queue beside Celery with Redis, doing the same nothing."""
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -13,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import delete, func, select
@@ -28,7 +24,7 @@ from cluster.jobs.job import NewJob
 from cluster.jobs.schema import jobs as rows
 from cluster.jobs.store import JobStore
 from deployments.cli.bench.celery_peer import CeleryPeer, PeerMissing
-from deployments.cli.bench.machine import seconds_to_ready
+from deployments.cli.bench.own_server import own_server
 
 CLIENTS = 8
 HEAR, SPEAK = "speech-to-text", "text-to-speech"
@@ -188,24 +184,6 @@ class _Server:
 
 @contextmanager
 def _server(folder: Path, port: int) -> Iterator[_Server]:
-    settings = {"AI_SERVER_DATA": str(folder / "data"), "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
-    module = (sys.executable, "-m", "deployments.cli.main")
-    command = [*module, "serve", str(_config(folder)), "--port", str(port)]
-    process = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL)  # noqa: S603  # ours
-    try:
-        url = f"http://127.0.0.1:{port}"
-        seconds_to_ready(f"{url}/ready", process, time.monotonic())
-        database = Database(f"sqlite:///{folder / 'data' / 'jobs.db'}")
-        yield _Server(url, (folder / "data" / "api-key").read_text().strip(), database)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _config(folder: Path) -> Path:
-    path = folder / "serve.yaml"
-    arguments: dict[str, Any] = {"models": [NOOP, HELD], "transforms": {"enabled": False}}
-    logging = {"encoding": "JSON", "enable_access_log": False}
-    application = {"name": "ai-server", "import_path": "deployments.app:build", "args": arguments}
-    path.write_text(yaml.safe_dump({"logging_config": logging, "applications": [application]}))
-    return path
+    arguments = {"models": [NOOP, HELD], "transforms": {"enabled": False}}
+    with own_server(folder, port, arguments) as server:
+        yield _Server(server.url, server.key, Database(server.database_url))
