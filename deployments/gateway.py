@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from deployments.backend import Backend
 from deployments.candidates import Candidates
-from deployments.errors import ModelNotFound, TaskNotServed
+from deployments.errors import BadRequest, ModelNotFound, TaskNotServed
 from pipelines.providers.base import ListedModel
 from pipelines.tasks.base import OURSELVES, TaskRequest
 
@@ -101,13 +101,16 @@ class Gateway:
         Raises:
             TaskNotServed: no configured model solves this task.
             ModelNotFound: none that solves it has this name; the error lists those that there are.
+            BadRequest: no model is named, and there is no default.
         """
         candidates = [route for route in self.routes if task in route.tasks]
         if not candidates and not any(task in route.tasks for route in self.providers.values()):
             raise TaskNotServed(task)
         if candidates and (not model or model.lower() == task):
             return candidates[0]
-        name = model or "(none)"
+        if not model:
+            raise BadRequest(f"'model' must not be empty. {self._hint(task, '')}", "model", "NotEmpty")
+        name = model
         for route in candidates:
             if route.answers_to(name):
                 return route

@@ -14,6 +14,8 @@ RAY_DEFAULTS = {
     # A busy laptop answers the router's question late; the default of 0.1 s makes it ask again and again.
     "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",
     "RAY_AUTH_MODE": "token",
+    # What the runners send, a long conversation for one; 4 MB otherwise.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 1024 * 1024),
     # Ray makes its workers give way to every other process (niceness 15); ours are what the user waits for.
     "RAY_worker_niceness": "0",
     # A proxy that died is replaced after 4 s; with Serve's defaults nobody is answered for 30 s.

@@ -300,3 +300,12 @@ async def test_the_state_of_candidates_is_public(server: ChatServer, first: Open
     ready = (await server.client.get("/ready")).json()
     states = {each["id"]: each["state"] for each in ready["providers"]}
     assert states == {"first": "ready", "second": "ready", "groq": "off"}
+
+
+async def test_where_no_model_is_the_default_one_must_be_named(
+    services: Services, first: OpenAiVendor
+) -> None:
+    async with chat_server(services, {"first": first}, models=[]) as server:
+        answer = await server.chat()
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
+    assert "first/…" in answer.json()["error"]["message"]
