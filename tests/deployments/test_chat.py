@@ -309,3 +309,18 @@ async def test_where_no_model_is_the_default_one_must_be_named(
         answer = await server.chat()
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
     assert "first/…" in answer.json()["error"]["message"]
+
+
+async def test_a_provider_that_does_not_take_the_key_shows(server: ChatServer, first: OpenAiVendor) -> None:
+    first.bad_days.append(BadDay(401))
+    assert (await server.chat(model="first/gpt-9")).status_code == 502
+    again = await server.chat(model="first/gpt-9")
+    assert (again.status_code, int(again.headers["retry-after"]) > 0) == (503, True)
+    ready = (await server.client.get("/ready")).json()
+    (shown,) = (each for each in ready["providers"] if each["id"] == "first")
+    assert shown == {
+        "id": "first",
+        "state": "unavailable",
+        "detail": "first does not accept the server's key (FIRST_KEY).",
+    }
+    assert len(first.asked) == 1
