@@ -80,7 +80,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[Bench], object]]] = {
     "listing": ("jobs_by_owner", lambda bench: bench.store.some(JobFilter(owner="rare"), 20)),
     "of a tag": (
         "jobs_by_tag",
-        lambda bench: bench.store.some(JobFilter(owner="rare", tag="rare"), 20),
+        lambda bench: bench.store.some(JobFilter(owner="owner-07", tag="rare"), 20),
     ),
 }
 
