@@ -20,6 +20,8 @@ from cluster.jobs.keeper import JobKeeper
 from cluster.jobs.queue import JobQueue
 from cluster.jobs.store import JobStore, version_of
 from cluster.jobs.upgrade import upgrade
+from cluster.key_rights import KeyRights
+from cluster.key_store import KeyStore
 from configs.schema import TimeoutsConfig
 from deployments.gateway import Gateway
 from deployments.job_watch import JobWatch
@@ -79,7 +81,9 @@ class LocalQueue:
     def serve(self, gateway: Gateway) -> None:
         """Run jobs by these routes from now on."""
         self._gateway = gateway
-        self._work = JobWork(gateway, TimeoutsConfig(), "nobody")
+        keys = KeyStore(self.database)
+        rights = KeyRights(lambda owner: self.database.run(keys.get, owner))
+        self._work = JobWork(gateway, TimeoutsConfig(), "nobody", rights)
 
     def wake(self) -> None:
         """Wake the dispatcher, if it runs."""
