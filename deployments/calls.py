@@ -144,6 +144,11 @@ class Call:
         """Queue the work, all of it or nothing; with `priority` where the client does not wish another."""
         for work in works:
             await self._admit(work)
+        return await self._submit(works, priority)
+
+    async def _submit(
+        self, works: Sequence[Work[Any]], priority: Priority = Priority.NORMAL
+    ) -> list[Submitted]:
         new = [await self._new_job(work, priority) for work in works]
         for work in works:
             # Before and not after: whatever happens to this request meanwhile, an accepted job has its files.
@@ -201,7 +206,7 @@ class Call:
 
     async def _job_result(self, work: Work[ResultT]) -> ResultT:
         """Do the work as a job, so that sending the same request again finds it."""
-        (submitted,) = await self.submit([work], Priority.HIGHEST)  # somebody waits
+        (submitted,) = await self._submit([work], Priority.HIGHEST)  # somebody waits
         job = await self.services.jobs.get(submitted.id, self.owner)
         job = await self.services.jobs.wait(job, self._limit_s)
         if not job.state.is_final:
@@ -209,7 +214,7 @@ class Call:
         return cast("ResultT", _result_of_job(job))
 
     async def _as_job(self, work: Work[Any]) -> HandedOver:
-        (submitted,) = await self.submit([work])
+        (submitted,) = await self._submit([work])
         return self._handed_over(work, submitted)
 
     async def _adopted(
@@ -245,9 +250,9 @@ class Call:
             location,
         )
 
-    def ticket(self, task: str, submitted: Submitted) -> dict[str, Any]:
-        """Tell the client of its job, as AI Server does."""
-        operation = STATUS_OPERATIONS.get(task, "GetArtifactGenerationStatus")
+    def ticket(self, task: str, submitted: Submitted, operation: str | None = None) -> dict[str, Any]:
+        """Tell the client of its job, as AI Server does; `operation` is asked how it goes, or its task's."""
+        operation = operation or STATUS_OPERATIONS.get(task, "GetArtifactGenerationStatus")
         return {
             "jobId": submitted.id,
             "refId": submitted.ref_id,

@@ -100,13 +100,18 @@ async def server_sent_events(
             async for event in events:
                 yield data_line(_json(event))
         except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
-            log_error(scope, error)
-            yield b"event: error\n" + data_line(bytes(error_response(scope, problem_of(error)).body))
+            yield b"event: error\n" + data_line(told_error(scope, error))
 
 
 def _json(event: Event) -> bytes:
     text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
     return text.translate(_LINE_ENDS).encode()
+
+
+def told_error(scope: Scope, error: Exception) -> bytes:
+    """Log an error that came after the status line, and give its body in the wire format of the request."""
+    log_error(scope, error)
+    return bytes(error_response(scope, problem_of(error)).body)
 
 
 def data_line(json_line: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -12,14 +12,11 @@ from starlette.types import Scope
 from deployments.calls import Call, Work
 from deployments.chat_fields import check_chat
 from deployments.chat_spelling import as_openai_spells
-from deployments.error_bodies import error_response
-from deployments.error_log import log_error
-from deployments.errors import problem_of
 from deployments.forms import JSON_TYPE
 from deployments.middleware.access_log import note_call
-from deployments.preferences import JobWish
 from deployments.routers.aiserver.wire import JobFields, bind
-from deployments.streaming import EVENT_STREAM, StreamedResponse, data_line
+from deployments.routers.aiserver.wishes import wish_of
+from deployments.streaming import EVENT_STREAM, StreamedResponse, data_line, told_error
 from pipelines.tasks.chat import CHAT, ChatEvent, ChatRequest, ChatResult, UsageChunk
 
 _OURS = ("ref_id", "tag", "reply_to")
@@ -45,7 +42,8 @@ async def read_chat(fields: dict[str, Any], call: Call, request: Request) -> Cha
     """
     body = as_openai_spells(fields)
     check_chat(body)
-    wish = await _wish(body, call)
+    ours = {name: body.pop(name) for name in _OURS if name in body}
+    wish = await wish_of(call, bind(JobFields, ours)) if ours else call.wish
     pin = body.pop("provider") if isinstance(body.get("provider"), str) else None
     route = call.services.gateway.resolve(CHAT.name, body.pop("model", None))
     note_call(request, CHAT.name, route)
@@ -53,16 +51,6 @@ async def read_chat(fields: dict[str, Any], call: Call, request: Request) -> Cha
     body = await call.services.chat_images.prepared(body, inline=not route.fetches_images)
     work = Work(CHAT.name, ChatRequest(body=body, provider=pin or None), route, wish=wish)
     return Chat(work, stream, bool(options.get("include_usage")))
-
-
-async def _wish(body: dict[str, Any], call: Call) -> JobWish:
-    given = {name: body.pop(name) for name in _OURS if name in body}
-    if not given:
-        return call.wish
-    fields = bind(JobFields, given)
-    if fields.reply_to is not None:
-        await call.services.jobs.check_reply_to(fields.reply_to)
-    return replace(call.wish, **fields.wishes)
 
 
 async def answer_chat(chat: Chat, call: Call, request: Request) -> Response:
@@ -88,5 +76,4 @@ async def chat_stream(
                     yield data_line(event.data)
             yield _DONE
         except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
-            log_error(scope, error)
-            yield data_line(bytes(error_response(scope, problem_of(error)).body))
+            yield data_line(told_error(scope, error))

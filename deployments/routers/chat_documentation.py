@@ -63,15 +63,6 @@ PROVIDER_BODY = json_body(
 JOB_ANSWERS = json_example(
     {"result": {"id": 7, "refId": "mine", "state": "Completed", "responseBody": '{"id":"chatcmpl-5f0c",…}'}}
 )
-WHICH_CHAT: dict[str, Any] = {
-    "parameters": [
-        {"name": name, "in": "query", "required": False, "schema": {"type": kind}, "description": text}
-        for name, kind, text in (
-            ("id", "integer", "The server's id of the job"),
-            ("refId", "string", "Your own id of the job; wins over `id`"),
-        )
-    ]
-}
 
 OLLAMA_BODY = json_body(
     {"model": {"type": "string"}, "prompt": {"type": "string"}, "system": {"type": "string"},

@@ -15,6 +15,22 @@ def json_body(
     return {"requestBody": {"required": True, "content": content}}
 
 
+def query_parameters(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the fields of an object that stand in the query string, as a route's ``openapi_extra``."""
+    return {
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": field,
+                "description": field["description"],
+            }
+            for name, field in schema["properties"].items()
+        ]
+    }
+
+
 def json_example(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     """Describe the good answer, as a route's ``responses``."""
     return {200: {"content": {JSON_TYPE: {"example": dict(example)}}}}

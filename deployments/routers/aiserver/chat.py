@@ -1,6 +1,7 @@
 """Chat in AI Server's words: queued, waited for, and straight to one provider."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,15 +17,15 @@ from deployments.routers.aiserver.job_outputs import fault_of, outputs_of
 from deployments.routers.aiserver.job_status import find_job
 from deployments.routers.aiserver.responses import Answer
 from deployments.routers.aiserver.wire import StoredText, Wire, bind
-from deployments.routers.chat import answer_chat, read_chat
+from deployments.routers.chat import Chat, answer_chat, read_chat
 from deployments.routers.chat_documentation import (
     CHAT_ANSWERS,
     JOB_ANSWERS,
     PROVIDER_BODY,
     QUEUE_ANSWERS,
     QUEUE_BODY,
-    WHICH_CHAT,
 )
+from deployments.routers.documentation import query_parameters
 from deployments.routers.job_views import date_of
 from deployments.works import request_of
 from pipelines.tasks.chat import CHAT
@@ -64,11 +65,32 @@ class QueueChatResponse(Answer):
     status_url: str
 
 
+def queued_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the request that shall be queued, with what is said of its job beside it.
+
+    Raises:
+        BadRequest: there is none.
+    """
+    asked = bind(QueueChatFields, body).request
+    said = {name: value for name, value in body.items() if name not in ("request", "Request")}
+    return {**asked, **said, "stream": False}
+
+
+async def answer_queued(chat: Chat, call: Call, operation: str) -> JSONResponse:
+    """Queue a chat; `operation` is what tells how it goes."""
+    (submitted,) = await call.submit([chat.work])
+    answer = QueueChatResponse(id=submitted.id, **call.ticket(chat.work.task, submitted, operation))
+    return JSONResponse(answer.model_dump(mode="json", by_alias=True))
+
+
 class WhichChat(Wire):
     """Which job."""
 
     id: int | None = Field(default=None, description="The server's id of the job")
     ref_id: StoredText = Field(default=None, description="Your own id of the job; wins over `id`")
+
+
+_WHICH_CHAT = query_parameters(WhichChat.model_json_schema(by_alias=True))
 
 
 @router.post(
@@ -81,13 +103,8 @@ class WhichChat(Wire):
 )
 async def queue_chat(request: Request, call: CallDep) -> JSONResponse:
     """Accept a request to chat; `GetOpenAiChatStatus` tells how it goes, `WaitForOpenAiChat` waits for it."""
-    body = await read_json_object(request)
-    fields = bind(QueueChatFields, body)
-    said = {name: value for name, value in body.items() if name not in ("request", "Request")}
-    chat = await read_chat({**fields.request, **said, "stream": False}, call, request)
-    (submitted,) = await call.submit([chat.work])
-    answer = QueueChatResponse(id=submitted.id, **call.ticket(chat.work.task, submitted))
-    return JSONResponse(answer.model_dump(mode="json", by_alias=True))
+    chat = await read_chat(queued_fields(await read_json_object(request)), call, request)
+    return await answer_queued(chat, call, "GetOpenAiChatStatus")
 
 
 @router.post(
@@ -114,7 +131,7 @@ async def chat_with_provider(request: Request, call: CallDep) -> Response:
     "/GetOpenAiChat",
     operation_id="GetOpenAiChat",
     summary="A chat's job",
-    openapi_extra=WHICH_CHAT,
+    openapi_extra=_WHICH_CHAT,
     responses=JOB_ANSWERS,
 )
 async def get_chat(request: Request, call: CallDep) -> JSONResponse:
@@ -126,7 +143,7 @@ async def get_chat(request: Request, call: CallDep) -> JSONResponse:
     "/WaitForOpenAiChat",
     operation_id="WaitForOpenAiChat",
     summary="Wait for a chat's job",
-    openapi_extra=WHICH_CHAT,
+    openapi_extra=_WHICH_CHAT,
     responses=JOB_ANSWERS,
 )
 async def wait_for_chat(request: Request, call: CallDep) -> JSONResponse:

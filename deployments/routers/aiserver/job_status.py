@@ -17,6 +17,7 @@ from deployments.routers.aiserver.job_outputs import status_of
 from deployments.routers.aiserver.ollama_shapes import ollama_answer
 from deployments.routers.aiserver.responses import StatusResponse
 from deployments.routers.aiserver.wire import StoredText, Wire, bind
+from deployments.routers.documentation import query_parameters
 
 router = APIRouter(prefix="/api", tags=["Jobs"])
 
@@ -42,10 +43,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such job"},
     500: {"description": "The job failed: the responseStatus says why"},
 }
-_PARAMETERS = [
-    {"name": name, "in": "query", "required": False, "schema": schema, "description": schema["description"]}
-    for name, schema in WhichJob.model_json_schema(by_alias=True)["properties"].items()
-]
+_PARAMETERS = query_parameters(WhichJob.model_json_schema(by_alias=True))
 
 
 async def _found(request: Request, call: Call) -> Job:
@@ -97,7 +95,7 @@ async def ollama_status(request: Request, call: CallDep) -> JSONResponse:
     job = await _found(request, call)
     body = status_of(job, str)
     if body.result is not None:
-        result = ollama_answer(body.result, job.duration_s or 0.0)
+        result = ollama_answer(body.result, body.result.get("model") or "", job.duration_s or 0.0)
         body = body.model_copy(update={"result": result, "chat_response": None})
     return JSONResponse(body.model_dump(mode="json", by_alias=True, exclude_none=True))
 
@@ -122,6 +120,6 @@ for _name, _endpoint in (
         summary="How is a job?",
         response_model=StatusResponse,
         responses=_RESPONSES,
-        openapi_extra={"parameters": _PARAMETERS},
+        openapi_extra=_PARAMETERS,
     )
     router.add_api_route(f"/{_name}", _endpoint, methods=_VERBS, include_in_schema=False)

@@ -14,12 +14,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from deployments.dependencies import CallDep
-from deployments.error_bodies import error_response
-from deployments.error_log import log_error
-from deployments.errors import problem_of
 from deployments.forms import read_json_object
-from deployments.routers.aiserver.chat import QueueChatFields, QueueChatResponse
-from deployments.routers.aiserver.ollama_shapes import OllamaAnswer, OllamaFields, chat_body
+from deployments.routers.aiserver.chat import QueueChatResponse, answer_queued, queued_fields
+from deployments.routers.aiserver.ollama_shapes import OllamaAnswer, OllamaFields, chat_body, ollama_answer
 from deployments.routers.aiserver.wire import bind
 from deployments.routers.chat import Chat, read_chat
 from deployments.routers.chat_documentation import (
@@ -28,7 +25,7 @@ from deployments.routers.chat_documentation import (
     QUEUE_ANSWERS,
     QUEUE_OLLAMA_BODY,
 )
-from deployments.streaming import StreamedResponse
+from deployments.streaming import StreamedResponse, told_error
 from pipelines.tasks.chat import ChatEvent, UsageChunk
 
 router = APIRouter(prefix="/api", tags=["AI Server"])
@@ -40,34 +37,25 @@ _SAID = ("refId", "ref_id", "replyTo", "tag", "provider")
 async def generate(request: Request, call: CallDep) -> Response:
     """Continue a prompt, as Ollama does; any model that chats can be asked."""
     body = await read_json_object(request)
-    chat = await _read(body, call, request)
-    answer = OllamaAnswer(bind(OllamaFields, body).model or chat.work.route.id)
+    fields = bind(OllamaFields, body)
+    chat = await _read(body, fields, call, request)
+    model = fields.model or chat.work.route.id
     if chat.stream:
+        answer = OllamaAnswer(model)
         return StreamedResponse(_lines(await call.stream(chat.work), answer, request.scope), LINES)
     served = await call.run(chat.work)
-    choice = served.result.body()["choices"][0]
-    answer.finish, answer.usage = choice.get("finish_reason") or "stop", served.result.usage
-    return JSONResponse(answer.end(choice["message"].get("content") or ""))
+    return JSONResponse(ollama_answer(served.result.body(), model, served.duration_s))
 
 
 async def queue_generation(request: Request, call: CallDep) -> JSONResponse:
     """Accept a request to generate; `GetOllamaGenerationStatus` tells how it goes."""
-    body = await read_json_object(request)
-    fields = bind(QueueChatFields, body)
-    said = {name: value for name, value in body.items() if name not in ("request", "Request")}
-    chat = await _read({**fields.request, **said, "stream": False}, call, request)
-    (submitted,) = await call.submit([chat.work])
-    ticket = call.ticket(chat.work.task, submitted)
-    ticket["statusUrl"] = f"{call.base_url}/api/GetOllamaGenerationStatus?jobId={submitted.id}"
-    answer = QueueChatResponse(id=submitted.id, **ticket)
-    return JSONResponse(answer.model_dump(mode="json", by_alias=True))
+    body = queued_fields(await read_json_object(request))
+    chat = await _read(body, bind(OllamaFields, body), call, request)
+    return await answer_queued(chat, call, "GetOllamaGenerationStatus")
 
 
-async def _read(body: dict[str, Any], call: CallDep, request: Request) -> Chat:
-    fields = bind(OllamaFields, body)
-    said: dict[str, Any] = {
-        name: body[name] for name in ("refId", "ref_id", "replyTo", "tag", "provider") if name in body
-    }
+async def _read(body: dict[str, Any], fields: OllamaFields, call: CallDep, request: Request) -> Chat:
+    said: dict[str, Any] = {name: body[name] for name in _SAID if name in body}
     return await read_chat({**said, **chat_body(fields)}, call, request)
 
 
@@ -87,8 +75,7 @@ async def _lines(
                         yield _line(answer.piece(text))
             yield _line(answer.end(""))
         except Exception as error:  # noqa: BLE001  # whatever it is, the client is told
-            log_error(scope, error)
-            told = json.loads(bytes(error_response(scope, problem_of(error)).body))
+            told = json.loads(told_error(scope, error))
             yield _line({"error": told["responseStatus"]["message"], **told})
 
 

@@ -111,10 +111,10 @@ class OllamaAnswer:
         }
 
 
-def ollama_answer(completion: dict[str, Any], duration_s: float) -> dict[str, Any]:
-    """Write a completion that a job has, as Ollama does."""
+def ollama_answer(completion: dict[str, Any], model: str, duration_s: float) -> dict[str, Any]:
+    """Write a whole completion as Ollama does."""
     choice = completion["choices"][0]
-    answer = OllamaAnswer(completion.get("model") or "", time.perf_counter() - duration_s)
+    answer = OllamaAnswer(model, time.perf_counter() - duration_s)
     answer.finish = choice.get("finish_reason") or "stop"
     answer.usage = usage_of(completion.get("usage"))
     return answer.end(choice["message"].get("content") or "")

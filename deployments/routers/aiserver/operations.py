@@ -13,12 +13,13 @@ from deployments.errors import ApiError, BadRequest
 from deployments.fields import field_names, pascal_words
 from deployments.forms import Form, read_form, read_json
 from deployments.middleware.access_log import note_call
-from deployments.preferences import NO_PREFERENCE, JobWish
+from deployments.preferences import NO_PREFERENCE
 from deployments.routers.aiserver import openapi
 from deployments.routers.aiserver.operation import AnyOperation
 from deployments.routers.aiserver.responses import Answer, QueueResponse
 from deployments.routers.aiserver.table import OPERATIONS
 from deployments.routers.aiserver.wire import JobFields, Wire, bind, pick_files
+from deployments.routers.aiserver.wishes import wish_of
 
 MAX_BATCH = 100
 MAX_QUEUED_BATCH = 1_000
@@ -29,28 +30,18 @@ Endpoint = Callable[..., Awaitable[Response]]
 
 async def _work(operation: AnyOperation, form: Form, call: Call, request: Request) -> Work[Any]:
     """Turn a form into what is to be done, and what its fields say of the job."""
-    wish = await _wish(call, form)
+    job_fields = bind(JobFields, form.fields)
+    wish = await wish_of(call, job_fields)
     wire = bind(operation.wire, form.fields)
     files = pick_files(form, operation.files)
     model_field, model = _model_choice(operation, wire)
     with field_names({**operation.field_names, "model": model_field}, label=pascal_words):
-        task_request = operation.to_request(wire, files).model_copy(update={"provider": _pin(form)})
+        pin = {"provider": job_fields.provider}
+        task_request = operation.to_request(wire, files).model_copy(update=pin)
         route = call.services.gateway.resolve(operation.task, model)
     note_call(request, operation.task, route)
     # Under the operation's own names: clients spell them in any case.
     return Work(operation.task, task_request, route, replace(form, files=files), wish)
-
-
-def _pin(form: Form) -> str | None:
-    return bind(JobFields, form.fields).provider
-
-
-async def _wish(call: Call, form: Form) -> JobWish:
-    fields = bind(JobFields, form.fields)
-    wish = replace(call.wish, **fields.wishes)
-    if fields.reply_to is not None:
-        await call.services.jobs.check_reply_to(fields.reply_to)
-    return wish
 
 
 def _model_choice(operation: AnyOperation, wire: Wire) -> tuple[str, str | None]:
