@@ -73,6 +73,7 @@ class SentenceEncoderPipeline:
             workspace.report(len(vectors) / len(texts))
         return EmbeddingResult(
             vectors=tuple(vectors[place] for place in range(len(texts))),
+            model=request.model or "",
             tokens=Usage(prompt_tokens=sum(map(len, texts))),
         )
 

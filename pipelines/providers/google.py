@@ -147,7 +147,9 @@ class GoogleProvider:
                 raise self._http.failed("answers with something else than vectors") from error
             found += more
             tokens += count
-        return EmbeddingResult(vectors=tuple(found), tokens=Usage(prompt_tokens=tokens))
+        return EmbeddingResult(
+            vectors=tuple(found), model=request.model or "", tokens=Usage(prompt_tokens=tokens)
+        )
 
 
 class _Answer:

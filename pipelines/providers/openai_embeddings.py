@@ -24,4 +24,4 @@ async def run(api: OpenAiApi, request: EmbeddingRequest, workspace: Workspace) -
 def _result(body: Any) -> EmbeddingResult:
     data = sorted(body["data"], key=lambda item: int(item["index"]))
     vectors = tuple(tuple(item["embedding"]) for item in data)
-    return EmbeddingResult(vectors=vectors, tokens=usage_of(body.get("usage")))
+    return EmbeddingResult(vectors=vectors, model=body.get("model") or "", tokens=usage_of(body.get("usage")))

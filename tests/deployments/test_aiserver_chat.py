@@ -163,6 +163,7 @@ async def test_embeddings_as_floats_and_as_base64(services: Services, vendor: Op
     vector = floats["data"][0]["embedding"]
     unpacked = struct.unpack(f"<{len(vector)}f", base64.b64decode(coded["data"][0]["embedding"]))
     assert unpacked == pytest.approx(vector)
+    assert floats["model"] == "text-embedding-3-small"
     assert floats["usage"]["prompt_tokens"] == floats["usage"]["total_tokens"] > 0
 
 

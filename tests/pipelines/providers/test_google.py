@@ -570,7 +570,7 @@ async def test_embeddings(vendor: GoogleVendor, provider: GoogleProvider, worksp
     assert [vector[0] for vector in result.vectors] == [float(len(text)) for text in texts]
     assert [len(asked.json["requests"]) for asked in vendor.asked] == [100, 100, 50]
     assert vendor.asked[0].path == "/v1beta/models/gemini-embedding-001:batchEmbedContents"
-    assert result.usage == Usage(prompt_tokens=9)
+    assert (result.model, result.usage) == ("models/gemini-embedding-001", Usage(prompt_tokens=9))
 
 
 async def test_shortened_embeddings_have_length_1(
