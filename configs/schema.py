@@ -272,6 +272,14 @@ class ServerConfig(Config):
         """The models that have a deployment."""
         return tuple(model for model in self.models if model.is_native)
 
+    def provider(self, name: str) -> ProviderConfig:
+        """Give a provider by its id."""
+        return next(each for each in self.providers if each.id == name)
+
+    def concurrency_at(self, external: ExternalConfig) -> int:
+        """Give how many requests at once may go to a provider for one model."""
+        return external.concurrency or self.provider(external.provider).concurrency
+
     @field_validator("models")
     @classmethod
     def _names_are_unique(cls, models: tuple[ModelConfig, ...]) -> tuple[ModelConfig, ...]:

@@ -20,19 +20,19 @@ class ProviderCatalogue:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         """Take those whose lists are wanted, by id; nobody is asked yet."""
         self._providers = providers
-        self._listed: dict[str, tuple[ListedModel, ...]] = {}
-        self._task_of: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._listed: dict[str, dict[str, ListedModel]] = {}
 
     def provider_of(self, task: str, model: str) -> str | None:
         """Give the first provider that lists `model` for `task`."""
         for name in self._providers:
-            if task in self._task_of.get(name, {}).get(model, ()):
+            listed = self._listed.get(name, {}).get(model)
+            if listed is not None and task in listed.tasks:
                 return name
         return None
 
     def listed(self, provider: str) -> tuple[ListedModel, ...]:
         """Give what a provider listed when it was last asked."""
-        return self._listed.get(provider, ())
+        return tuple(self._listed.get(provider, {}).values())
 
     async def refresh(self) -> bool:
         """Ask all of them once, at the same time; tell whether all answered."""
@@ -47,13 +47,12 @@ class ProviderCatalogue:
 
     async def _refresh(self, name: str) -> bool:
         try:
-            models = tuple(await self._providers[name].models())
+            models = await self._providers[name].models()
         except ProviderError as error:
             logger.warning("%s was asked for its models: %s", name, error)
             return False
         except Exception:
             logger.exception("%s was asked for its models", name)
             return False
-        self._listed[name] = models
-        self._task_of[name] = {model.name: model.tasks for model in models}
+        self._listed[name] = {model.name: model for model in models}
         return True

@@ -205,13 +205,15 @@ class Failover:
 
 def _judge(candidate: Candidate, error: Exception) -> None:
     """Tell the candidate's breaker what an error says of it."""
-    if isinstance(error, _FAULTS) and not isinstance(error, _HARMLESS):
+    if isinstance(error, _HARMLESS):
+        candidate.breaker.give_up()
+    elif isinstance(error, _FAULTS):
         candidate.breaker.fail(
             str(error),
             pause_s=getattr(error, "retry_after_s", None),
             at_once=isinstance(error, ProviderDenied),
         )
-    elif isinstance(error, (PipelineError, ApiError)) and not isinstance(error, _HARMLESS):
+    elif isinstance(error, (PipelineError, ApiError)):
         candidate.breaker.succeed()  # it is well enough to refuse
     else:
         candidate.breaker.give_up()

@@ -9,7 +9,6 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from configs.routing import ExternalConfig
 from configs.schema import TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
 from deployments.model_states import running_replicas
 
@@ -39,16 +38,11 @@ def scales_of(config: ServerConfig) -> dict[str, Scale]:
     scales = {model.id: Scale.of(model.resources, model.autoscaling) for model in config.native_models}
     for model in config.models:
         if not model.is_native:
-            scales[model.id] = Scale(sum(_places_at(each, config) for each in model.external), 1)
+            scales[model.id] = Scale(sum(map(config.concurrency_at, model.external)), 1)
     scales |= {each.id: Scale(each.concurrency, 1) for each in config.providers}
     if config.transforms.enabled:
         scales[TRANSFORMS_ID] = Scale.of(config.transforms.resources, config.transforms.autoscaling)
     return scales
-
-
-def _places_at(external: ExternalConfig, config: ServerConfig) -> int:
-    provider = next(each for each in config.providers if each.id == external.provider)
-    return external.concurrency or provider.concurrency
 
 
 class ReplicaPlaces:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from configs.routing import BreakerConfig, ExternalConfig, PriceConfig, ProviderConfig
+from configs.routing import BreakerConfig, ExternalConfig, PriceConfig, ProviderConfig, RoutingConfig
 from configs.schema import TRANSFORMS_ID, ModelConfig, ServerConfig
 from deployments.backend import Backend
 from deployments.breaker import Breaker
@@ -37,11 +37,10 @@ class Builder:
         served = [route for route in routes if route is not None]
         if self.config.transforms.enabled:
             served.append(Route(TRANSFORMS_ID, tuple(TRANSFORMS), self.native(TRANSFORMS_ID)))
-        backends = {name: self.external(provider) for name, provider in self.outside.providers.items()}
         by_provider = {
-            each.id: self._provider_route(each, backends[each.id])
+            each.id: self._provider_route(each)
             for each in self.config.providers
-            if each.id in backends
+            if each.id in self.outside.providers
         }
         return Gateway(tuple(served), by_provider, catalogue, self.outside.switched_off, self._hints())
 
@@ -55,16 +54,9 @@ class Builder:
         first = max(candidates, key=lambda each: each.routing.priority)
         return self._routed(model.id, model.tasks, model.aliases, candidates, first.provider)
 
-    def _provider_route(self, config: ProviderConfig, backend: Backend) -> Route:
-        candidate = Candidate(
-            provider=config.id,
-            backend=backend,
-            breaker=Breaker(self.config.failover.breaker),
-            fetches_images=self.outside.providers[config.id].fetches_images,
-            routing=ExternalConfig(provider=config.id, model="*", concurrency=config.concurrency),
-            price_of=lambda model: price_of(config, model),
-        )
+    def _provider_route(self, config: ProviderConfig) -> Route:
         tasks = tuple(sorted(self.outside.providers[config.id].tasks))
+        candidate = self._candidate(config, RoutingConfig(concurrency=config.concurrency))
         return self._routed(config.id, tasks, (), [candidate], config.id)
 
     def _routed(
@@ -92,18 +84,22 @@ class Builder:
         )
 
     def _external(self, external: ExternalConfig) -> Candidate:
-        config = next(each for each in self.config.providers if each.id == external.provider)
-        provider = self.outside.providers[external.provider]
-        limited = external.model_copy(update={"concurrency": external.concurrency or config.concurrency})
+        limited = external.model_copy(update={"concurrency": self.config.concurrency_at(external)})
+        return self._candidate(self.config.provider(external.provider), limited, external.model)
+
+    def _candidate(
+        self, config: ProviderConfig, routing: RoutingConfig, model: str | None = None
+    ) -> Candidate:
+        provider = self.outside.providers[config.id]
         return Candidate(
             provider=config.id,
             backend=self.external(provider),
             breaker=Breaker(self.config.failover.breaker),
-            model=external.model,
+            model=model,
             tasks=provider.tasks,
             fetches_images=provider.fetches_images,
-            routing=limited,
-            price_of=lambda model: price_of(config, model),
+            routing=routing,
+            price_of=lambda name: price_of(config, name),
         )
 
     def _hints(self) -> dict[str, str]:

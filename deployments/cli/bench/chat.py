@@ -3,7 +3,6 @@
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -144,9 +143,9 @@ def _title(process: psutil.Process) -> str:
 @contextmanager
 def _upstream(port: int, delay_s: float) -> Iterator[Side]:
     command = [sys.executable, "-m", "deployments.cli.bench.chat_upstream", str(port), str(delay_s)]
-    process = subprocess.Popen(command)  # noqa: S603  # our own command
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603  # our own command
     try:
-        time.sleep(1)
+        process.stdout.readline()  # type: ignore[union-attr]  # it tells that it listens
         yield Side("the provider", f"http://127.0.0.1:{port}/v1", "sk-none")
     finally:
         process.terminate()

@@ -56,6 +56,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, de
 
 async def _serve(port: int, delay_s: float) -> None:
     server = await asyncio.start_server(partial(_answer, delay_s=delay_s), "127.0.0.1", port)
+    print("listening", flush=True)  # whoever started it waits for this
     await server.serve_forever()
 
 
