@@ -208,7 +208,9 @@ class ProviderHttp:
                     method,
                     url,
                     headers={**own, **(headers or {})},
-                    allow_redirects=is_foreign,  # nowhere else may the key, or a caller's text, go
+                    # Nowhere else may the key or a caller's text go; and the address of a file, which may be
+                    # what a stranger's model said, must not lead on into our own network.
+                    allow_redirects=False,
                     **request,
                 )
             async with response:
@@ -241,7 +243,7 @@ class ProviderHttp:
 
     async def _fault_of(self, response: aiohttp.ClientResponse) -> ProviderError:
         if response.status < 400:
-            return self.failed(f"sends us elsewhere ({response.status}), where its key shall not go")
+            return self.failed(f"sends us elsewhere ({response.status}), where nothing of ours shall go")
         fault = self._fault(response.status, await self._fault_body(response))
         return self.fault_error(fault, retry_after_s(response.headers))
 

@@ -18,6 +18,7 @@ import yaml
 from cluster.jobs.database import Database
 from cluster.key_store import KeyStore
 from tests.sleeper import sleeper
+from tests.talkers import Talker, endless_talker
 
 ROOT = Path(__file__).parents[2]
 SENTENCE = "The quick brown fox jumps over the lazy dog."
@@ -147,12 +148,19 @@ def write_configuration(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def talker() -> Iterator[Talker]:
+    """A provider that the server knows as its `ollama`."""
+    with endless_talker() as talker:
+        yield talker
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, talker: Talker) -> Iterator[Server]:
     """The server of the session; that it stops well is checked at its end."""
     folder = tmp_path_factory.mktemp("server")
     # Nobody listens there: a provider that is switched on, and away.
     away = {"GROQ_API_KEY": "gsk-fake", "GROQ_BASE_URL": f"http://127.0.0.1:{free_port()}/v1"}
-    running = start(folder, write_configuration(folder), None, **away)
+    running = start(folder, write_configuration(folder), None, **away, OLLAMA_BASE_URL=talker.url)
     yield running
     assert stop(running) == 0
 

@@ -8,6 +8,8 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from tests.talkers import Talker
+
 pytestmark = pytest.mark.e2e
 
 PARIS: Any = {"role": "user", "content": "What is the capital of France?"}
@@ -91,6 +93,14 @@ def test_a_key_in_the_environment_switches_a_provider_on(client: httpx.Client) -
     states = {each["id"]: each["state"] for each in client.get("/ready").json()["providers"]}
     assert states["groq"] == "ready"
     assert {states["openai"], states["anthropic"], states["replicate"]} == {"off"}
+
+
+def test_a_client_that_leaves_a_stream_leaves_the_providers_too(client: httpx.Client, talker: Talker) -> None:
+    asked = {"model": "ollama/talker", "messages": [PARIS], "stream": True}
+    with client.stream("POST", "/v1/chat/completions", json=asked) as stream:
+        assert stream.headers["x-served-by"] == "ollama"
+        next(stream.iter_lines())
+    assert talker.left.get(timeout=1)
 
 
 def test_a_provider_that_is_away_is_said_to_be(openai_client: openai.OpenAI) -> None:

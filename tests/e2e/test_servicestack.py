@@ -67,6 +67,32 @@ def test_text_to_speech_and_back(typed: Any, dtos: ModuleType) -> None:
     assert word_error_rate(SENTENCE, heard.text_outputs[0].text) <= 0.12
 
 
+def asked(dtos: ModuleType) -> Any:
+    message = dtos.OpenAiMessage(role="user", content="What is the capital of France?")
+    return dtos.OpenAiChat(model="smollm2", messages=[message], temperature=0, max_tokens=30)
+
+
+def test_chat(typed: Any, dtos: ModuleType) -> None:
+    chat = vars(asked(dtos))
+    said = typed.send(dtos.OpenAiChatCompletion(**chat))
+    assert "Paris" in said.choices[0].message.content
+    assert said.usage.completion_tokens > 3
+    again = typed.send(dtos.ChatAiProvider(provider="ai-server", model="smollm2", request=asked(dtos)))
+    assert again.choices[0].message.content == said.choices[0].message.content
+
+
+def test_chat_queued(typed: Any, dtos: ModuleType) -> None:
+    queued = typed.send(dtos.QueueOpenAiChatCompletion(ref_id="typed-chat", request=asked(dtos)))
+    waited = typed.send(dtos.WaitForOpenAiChat(ref_id="typed-chat"))
+    assert (waited.result.id, waited.result.ref_id) == (queued.id, "typed-chat")
+    assert "Paris" in waited.result.response_body
+    status = typed.send(dtos.GetOpenAiChatStatus(job_id=queued.id))
+    assert "Paris" in status.chat_response.choices[0].message.content
+    with pytest.raises(servicestack.WebServiceException) as caught:
+        typed.send(dtos.QueueOpenAiChatCompletion(request=dtos.OpenAiChat(model="nobody's", messages=[])))
+    assert caught.value.status_code == 400
+
+
 def test_scale(typed: Any, dtos: ModuleType) -> None:
     image = upload("image", picture(80, 60), "p.png", "image/png")
     response = typed.post_file_with_request(request=dtos.ScaleImage(width=40), file=image)

@@ -293,11 +293,16 @@ async def test_a_redirect_is_not_followed(vendor: OddVendor, client: ProviderHtt
     assert [asked.path for asked in vendor.asked] == ["/redirect"]
 
 
-async def test_a_download_follows_but_tells_no_key(vendor: OddVendor, client: ProviderHttp) -> None:
-    pieces = [piece async for piece in client.download(f"{vendor.url}/redirect")]
+async def test_a_download_tells_no_key(vendor: OddVendor, client: ProviderHttp) -> None:
+    pieces = [piece async for piece in client.download(f"{vendor.url}/models")]
     assert json.loads(b"".join(pieces))
-    assert [asked.path for asked in vendor.asked] == ["/redirect", "/models"]
     assert not any("Authorization" in asked.headers for asked in vendor.asked)
+
+
+async def test_a_download_is_not_led_into_our_own_network(vendor: OddVendor, client: ProviderHttp) -> None:
+    with pytest.raises(ProviderFailed, match="sends us elsewhere"):
+        [piece async for piece in client.download(f"{vendor.url}/redirect")]
+    assert [asked.path for asked in vendor.asked] == ["/redirect"]
 
 
 async def test_a_large_answer(client: ProviderHttp) -> None:
