@@ -8,14 +8,14 @@ from configs.routing import BreakerConfig
 
 
 class Circuit(StrEnum):
-    """Whether a candidate is asked."""
+    """Whether a candidate is asked; the better comes first."""
 
     CLOSED = "closed"
     """All is well."""
-    OPEN = "open"
-    """It is left alone."""
     HALF_OPEN = "half-open"
     """The pause is over: one request tries it."""
+    OPEN = "open"
+    """It is left alone."""
 
 
 class Breaker:
@@ -31,6 +31,10 @@ class Breaker:
         self._is_probing = False
         self.last_failure = ""
         """What it said, for people."""
+
+    def another(self) -> "Breaker":
+        """Make one that knows of no failure."""
+        return Breaker(self._config, self._clock)
 
     @property
     def circuit(self) -> Circuit:

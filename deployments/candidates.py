@@ -5,16 +5,27 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from configs.routing import PriceConfig, RoutingConfig
 from deployments.backend import Backend
-from deployments.breaker import Breaker
+from deployments.breaker import Breaker, Circuit
 from deployments.errors import BadRequest, Forbidden
 from pipelines.tasks.base import OURSELVES, TaskRequest, Usage
 
 NO_PRICE = PriceConfig()
+
+
+MAX_NAMED = 1_000
+"""Models of one provider that are told apart."""
+
+
+@dataclass
+class Room:
+    """How many requests a candidate does at once."""
+
+    in_flight: int = 0
 
 
 @dataclass(eq=False)
@@ -26,7 +37,7 @@ class Candidate:
     backend: Backend
     breaker: Breaker
     model: str | None = None
-    """What the model is called there; None leaves the request's own word."""
+    """What the model is called there; None stands for all of its models, each by the request's own word."""
     tasks: frozenset[str] | None = None
     """What it can do of what the model does; None is everything."""
     fetches_images: bool = False
@@ -34,7 +45,39 @@ class Candidate:
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     price_of: Callable[[str], PriceConfig] = lambda _: NO_PRICE
     """Gives the price by the name of the model there."""
-    in_flight: int = 0
+    room: Room = field(default_factory=Room)
+    _named: dict[str, "Candidate"] = field(default_factory=dict)
+
+    def named(self, model: str | None) -> "Candidate":
+        """Give the one that stands for `model` alone: its failures say nothing of the provider's others."""
+        if self.model is not None or model is None:
+            return self
+        one = self._named.pop(model, None) or replace(self, breaker=self.breaker.another(), _named={})
+        self._named[model] = one  # the last one now
+        if len(self._named) > MAX_NAMED:
+            del self._named[next(iter(self._named))]
+        return one
+
+    @property
+    def breakers(self) -> tuple[Breaker, ...]:
+        """How well it is, for each of the models that it was asked for."""
+        return tuple(each.breaker for each in self._named.values()) or (self.breaker,)
+
+    @property
+    def circuit(self) -> Circuit:
+        """Whether it is asked for any of its models."""
+        circuits = {each.circuit for each in self.breakers}
+        return next(each for each in Circuit if each in circuits)
+
+    @property
+    def last_failure(self) -> str:
+        """What it said of the model that went wrong last, for people."""
+        return next((each.last_failure for each in reversed(self.breakers) if each.last_failure), "")
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it does now."""
+        return self.room.in_flight
 
     @property
     def is_external(self) -> bool:
@@ -120,12 +163,12 @@ class Candidates:
     @contextmanager
     def taken(self, candidate: Candidate) -> Iterator[None]:
         """Count a request of the candidate during the block."""
-        candidate.in_flight += 1
+        candidate.room.in_flight += 1
         candidate.breaker.begin()
         try:
             yield
         finally:
-            candidate.in_flight -= 1
+            candidate.room.in_flight -= 1
             self._wake_next()
 
     async def room(self, *, first: bool = False) -> None:

@@ -10,12 +10,12 @@ def external_status(route: Route) -> ModelStatus:
     candidates = route.candidates.all if route.candidates else ()
     running = sum(each.in_flight for each in candidates)
     waiting = route.candidates.waiting if route.candidates else 0
-    is_well = any(each.breaker.circuit != Circuit.OPEN for each in candidates)
+    is_well = any(each.circuit != Circuit.OPEN for each in candidates)
     return ModelStatus(
         route.id,
         ModelState.READY if is_well else ModelState.UNAVAILABLE,
         route.tasks,
-        "" if is_well else " ".join(each.breaker.last_failure for each in candidates),
+        "" if is_well else " ".join(each.last_failure for each in candidates),
         running=running,
         waiting=waiting,
         candidates=candidate_statuses(route),
@@ -31,9 +31,9 @@ def candidate_statuses(route: Route) -> tuple[CandidateStatus, ...]:
         CandidateStatus(
             provider=each.provider,
             model=each.model or "*",
-            circuit=each.breaker.circuit.value,
+            circuit=each.circuit.value,
             running=each.in_flight,
-            detail=each.breaker.last_failure,
+            detail=each.last_failure,
         )
         for each in candidates
     )

@@ -135,7 +135,7 @@ class Failover:
         return Search(
             self.candidates,
             task,
-            request.provider,
+            request,
             info.providers,
             self._config,
             self._max_waiting,

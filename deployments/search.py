@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from configs.routing import FailoverConfig
 from deployments.candidates import Candidate, Candidates
 from deployments.errors import Busy, NobodyLeft
 from pipelines.errors import BeyondModel, ProviderBusy, ProviderDenied, ProviderFailed
+from pipelines.tasks.base import TaskRequest
 
 
 class Search:
@@ -16,7 +18,7 @@ class Search:
         self,
         candidates: Candidates,
         task: str,
-        pin: str | None,
+        request: TaskRequest[Any],
         providers: tuple[str, ...] | None,
         config: FailoverConfig,
         max_waiting: int,
@@ -31,7 +33,9 @@ class Search:
         self._config = config
         self._max_waiting = max_waiting
         self._chance = chance
-        self._left = list(candidates.allowed(task, pin, providers))
+        allowed = candidates.allowed(task, request.provider, providers)
+        self._all = tuple(each.named(request.model) for each in allowed)
+        self._left = list(self._all)
         self._failed: list[tuple[Candidate, Exception]] = []
         self._round = 1
 
@@ -88,7 +92,7 @@ class Search:
             return unable[0]
         return NobodyLeft(
             " ".join([*map(str, errors), *(_left_alone(each) for each in self._left)]),
-            min((each.breaker.opens_in_s for each in self._candidates.all), default=0.0),
+            min((each.breaker.opens_in_s for each in self._all), default=0.0),
             is_busy=bool(errors) and all(isinstance(error, (Busy, ProviderBusy)) for error in errors),
         )
 

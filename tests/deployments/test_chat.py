@@ -161,6 +161,16 @@ async def test_any_model_of_a_provider_can_be_named(server: ChatServer, second: 
     assert second.asked[0].json["model"] == "deep/seek"
 
 
+async def test_a_model_that_fails_says_nothing_of_the_providers_others(
+    server: ChatServer, second: OpenAiVendor
+) -> None:
+    second.bad_days.append(BadDay(429, headers={"Retry-After": "60"}))
+    assert (await server.chat(model="second/crowded")).status_code == 429
+    assert (await server.chat(model="second/crowded")).status_code == 503
+    assert (await server.chat(model="second/quiet")).status_code == 200
+    assert [asked.json["model"] for asked in second.asked] == ["crowded", "quiet"]
+
+
 async def test_a_model_that_a_provider_lists_is_found_by_its_bare_name(
     server: ChatServer, first: OpenAiVendor
 ) -> None:
