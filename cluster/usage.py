@@ -58,7 +58,7 @@ class UsageLedger:
             storable(entry.model, 255),
             storable(entry.provider, 64),
         )
-        self._note(key, Totals.of(entry))
+        self._note(key, entry.totals)
 
     def _note(self, key: UsageKey, totals: Totals) -> None:
         if key not in self._noted and len(self._noted) >= MAX_UNWRITTEN:

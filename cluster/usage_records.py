@@ -5,28 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 
-@dataclass(frozen=True)
-class UsageEntry:
-    """What one run used; a run that failed or was cancelled used what is known of it."""
-
-    owner: str
-    """Id of the API key."""
-    task: str
-    model: str
-    provider: str
-    failed: bool = False
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    images: int = 0
-    audio_s: float = 0.0
-    seconds: float = 0.0
-    cost: float = 0.0
-    """US dollars."""
-
-
 @dataclass
 class Totals:
-    """A sum."""
+    """What was used, of one run or of many."""
 
     requests: int = 0
     failures: int = 0
@@ -36,25 +17,12 @@ class Totals:
     audio_s: float = 0.0
     seconds: float = 0.0
     cost: float = 0.0
+    """US dollars."""
 
     def add(self, other: "Totals") -> None:
         """Add another sum to this one."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
-
-    @classmethod
-    def of(cls, entry: UsageEntry) -> "Totals":
-        """Give the sum of one run."""
-        return cls(
-            1,
-            int(entry.failed),
-            entry.prompt_tokens,
-            entry.completion_tokens,
-            entry.images,
-            entry.audio_s,
-            entry.seconds,
-            entry.cost,
-        )
 
     @classmethod
     def sum_of(cls, several: "Iterable[Totals]") -> "Totals":
@@ -63,6 +31,18 @@ class Totals:
         for each in several:
             total.add(each)
         return total
+
+
+@dataclass(frozen=True)
+class UsageEntry:
+    """What one run used; a run that failed or was cancelled used what is known of it."""
+
+    owner: str
+    """Id of the API key."""
+    task: str
+    model: str
+    provider: str
+    totals: Totals
 
 
 @dataclass(frozen=True, order=True)

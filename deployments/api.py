@@ -5,6 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.types import Lifespan
 
 from deployments.error_bodies import answer_http_exception, answer_validation_error
 from deployments.middleware.access_log import AccessLog
@@ -25,10 +26,15 @@ The schema is at `/openapi.json`.
 """
 
 
-def create_api(services: Services, *, behind_serve: bool = False) -> FastAPI:
+def create_api(
+    services: Services, *, behind_serve: bool = False, lifespan: Lifespan[FastAPI] | None = None
+) -> FastAPI:
     """Make the application on top of `services`.
 
-    Ray Serve's proxy writes the header ``X-Request-Id`` of every answer; anywhere else we do.
+    Args:
+        services: what the routes use.
+        behind_serve: whether Ray Serve's proxy writes the header ``X-Request-Id``; otherwise we do.
+        lifespan: what goes on beside the requests, from the first to the last one.
     """
     api = FastAPIOffline(
         title=TITLE,
@@ -36,6 +42,7 @@ def create_api(services: Services, *, behind_serve: bool = False) -> FastAPI:
         description=DESCRIPTION,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=lifespan,
         middleware=_middleware(services, behind_serve),
         exception_handlers={
             HTTPException: answer_http_exception,

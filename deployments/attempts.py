@@ -3,14 +3,17 @@
 import asyncio
 import logging
 
+from cluster.jobs.errors import StoreUnavailable
 from cluster.metrics import ProviderMetrics
 from cluster.usage import UsageLedger
-from cluster.usage_records import UsageEntry
+from cluster.usage_records import Totals, UsageEntry
 from deployments.failover import Attempt
 
 logger = logging.getLogger("ai_server.usage")
 
 EXPORT_S = 1.0
+STOP_S = 3.0
+"""How long the end of a process may wait for the database."""
 
 
 class AttemptBook:
@@ -33,34 +36,41 @@ class AttemptBook:
             tokens=(attempt.usage.prompt_tokens, attempt.usage.completion_tokens),
             cost=attempt.cost,
         )
-        self._ledger.add(
-            UsageEntry(
-                owner=attempt.owner,
-                task=attempt.task,
-                model=attempt.model,
-                provider=attempt.provider,
-                failed=attempt.outcome != "ok",
-                prompt_tokens=attempt.usage.prompt_tokens,
-                completion_tokens=attempt.usage.completion_tokens,
-                images=attempt.usage.images,
-                audio_s=attempt.usage.audio_s,
-                seconds=attempt.seconds,
-                cost=attempt.cost,
-            )
+        totals = Totals(
+            requests=1,
+            failures=int(attempt.outcome != "ok"),
+            **attempt.usage.model_dump(),
+            seconds=attempt.seconds,
+            cost=attempt.cost,
         )
+        self._ledger.add(UsageEntry(attempt.owner, attempt.task, attempt.model, attempt.provider, totals))
 
     def start(self) -> None:
         """Pass the sums on from now on; more than one call does nothing. Needs a running event loop."""
         if not self._loops:
             self._loops = [
                 asyncio.create_task(self._ledger.keep()),
-                asyncio.create_task(self._export()),
+                asyncio.create_task(self._keep_exporting()),
             ]
 
-    async def _export(self) -> None:
+    async def stop(self) -> None:
+        """Pass on what is left; a database that does not answer in time holds up nobody."""
+        for loop in self._loops:
+            loop.cancel()
+        self._export()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._ledger.flush()
+        except (TimeoutError, StoreUnavailable) as error:
+            logger.warning("the usage of the last seconds is lost: %r", error)
+
+    async def _keep_exporting(self) -> None:
         while True:
             await asyncio.sleep(EXPORT_S)
-            try:
-                self._metrics.export()
-            except Exception:
-                logger.exception("the metrics of providers could not be exported")
+            self._export()
+
+    def _export(self) -> None:
+        try:
+            self._metrics.export()
+        except Exception:
+            logger.exception("the metrics of providers could not be exported")

@@ -14,9 +14,9 @@ from cluster.gate import Priority
 from cluster.jobs.errors import JobConflict, JobStoreError
 from cluster.jobs.job import Job, JobInput, JobState, NewJob, Submitted
 from deployments.backend import ServedBy
+from deployments.budgets import check_budget
 from deployments.errors import (
     Accepted,
-    BudgetSpent,
     Forbidden,
     HandedOver,
     JobCancelled,
@@ -179,10 +179,7 @@ class Call:
                 f"This API key may not use the model {name:.200}. It may use: {allowed}.", "model"
             )
         route.candidates.allowed(work.task, work.request.provider, self.info.providers)
-        if key.monthly_budget is not None:
-            spent = await self.services.ledger.spent(self.owner)
-            if spent >= key.monthly_budget:
-                raise BudgetSpent(key.monthly_budget)
+        await check_budget(key, self.services.ledger)
 
     @property
     def _limit_s(self) -> float | None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -60,7 +61,6 @@ class Ingress:
         outside = Outside.of(config.providers, os.environ)
         catalogue = ProviderCatalogue(outside.discoverable(config.providers))
         self._catalogue = catalogue
-        self._listing: asyncio.Task[None] | None = None
         metrics = ServeMetrics()
         gateway = Builder(
             config,
@@ -98,18 +98,23 @@ class Ingress:
             model_states=lambda: states.of(tuple(gateway.routes)),
         )
 
-    async def check_health(self) -> None:
-        """Begin what goes on in the background when Serve asks first: a constructor has no loop."""
+    @asynccontextmanager
+    async def _background(self, _: FastAPI) -> AsyncIterator[None]:
+        """What goes on beside the requests, until the replica stops in order."""
         self._book.start()
-        if self._listing is None:
-            self._listing = asyncio.create_task(self._catalogue.keep_fresh())
+        listing = asyncio.create_task(self._catalogue.keep_fresh())
+        try:
+            yield
+        finally:
+            listing.cancel()
+            await self._book.stop()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Make the HTTP application in the replica, where its clients and locks belong."""
         log_to_stdout("ai_server.access", "%(message)s")
         for name in ("ai_server.errors", "ai_server.providers", "ai_server.usage"):
             log_to_stdout(name, "%(asctime)s %(levelname)s %(message)s")
-        return create_api(self._services, behind_serve=True)
+        return create_api(self._services, behind_serve=True, lifespan=self._background)
 
     async def run(
         self, task: str, request: TaskRequest[Any], model: str | None, info: RunInfo

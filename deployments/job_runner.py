@@ -59,7 +59,8 @@ class JobRunner:
         database = Database(settings.database_url)
         self._keeper = JobKeeper(database, JobQueue.of(database, config.jobs))
         artifacts = local_store(settings, config)
-        self._book = AttemptBook(UsageLedger(database), ProviderMetrics())
+        ledger = UsageLedger(database)
+        self._book = AttemptBook(ledger, ProviderMetrics())
         gateway = Builder(
             config,
             native=lambda model: _backend(model, application),
@@ -69,7 +70,7 @@ class JobRunner:
         ).gateway()
         keys = KeyStore(database)
         rights = KeyRights(lambda owner: database.run(keys.get, owner))
-        self._work = JobWork(gateway, config.timeouts, name, rights)
+        self._work = JobWork(gateway, config.timeouts, name, rights, ledger)
         self._asked_at = time.monotonic()
         self._application = application
         self._metrics = JobMetrics()

@@ -4,15 +4,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import replace
 
 from cluster.artifacts.store import StoreFull
 from cluster.gate import Priority
+from cluster.jobs.errors import StoreUnavailable
 from cluster.jobs.job import Broken, ClaimedJob, Completed, Outcome
 from cluster.jobs.retries import backoff_s
 from cluster.jobs.texts import storable
 from cluster.key_rights import KeyRights
+from cluster.usage import UsageLedger
 from configs.schema import TimeoutsConfig
+from deployments.budgets import check_budget
 from deployments.errors import Busy, NobodyLeft, ReplicaLost, problem_of
 from deployments.gateway import Gateway
 from deployments.runs import JobRun, RunInfo
@@ -41,7 +45,12 @@ class JobWork:
     """Does what jobs ask for."""
 
     def __init__(
-        self, gateway: Gateway, timeouts: TimeoutsConfig, runner: str, rights: KeyRights | None = None
+        self,
+        gateway: Gateway,
+        timeouts: TimeoutsConfig,
+        runner: str,
+        rights: KeyRights | None = None,
+        ledger: UsageLedger | None = None,
     ) -> None:
         """Take who can do it, the limits, and the name of the Ray actor that wants to hear of progress.
 
@@ -50,7 +59,9 @@ class JobWork:
             timeouts: the limits.
             runner: name of the Ray actor that wants to hear of progress.
             rights: knows what the owners of jobs may do; None limits nobody.
+            ledger: knows what they spent; None limits nobody.
         """
+        self._ledger = ledger
         self._rights = rights or KeyRights()
         self._gateway = gateway
         self._timeouts = timeouts
@@ -66,6 +77,10 @@ class JobWork:
         route = self._gateway.by_id(job.model, job.task)
         run = JobRun(job.id, job.fence, self._runner)
         key = await self._rights.of(job.owner)
+        if self._ledger is not None and route.candidates is not None:
+            # Between its acceptance and its turn others may have spent it. An unknown sum holds up no job.
+            with suppress(StoreUnavailable):
+                await check_budget(key, self._ledger)
         info = RunInfo(
             owner=job.owner,
             priority=Priority(job.priority),

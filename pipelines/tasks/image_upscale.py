@@ -5,7 +5,7 @@ from typing import Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from pipelines.images import PictureFormat
-from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Usage, Workspace
 
 
 class ImageUpscaleResult(TaskResult):
@@ -17,6 +17,11 @@ class ImageUpscaleResult(TaskResult):
     format: PictureFormat
     notes: tuple[str, ...] = ()
     """What was done otherwise than asked, in sentences for people."""
+
+    @property
+    def usage(self) -> Usage:
+        """Count the picture."""
+        return Usage(images=1)
 
 
 class ImageUpscaleRequest(TaskRequest[ImageUpscaleResult]):

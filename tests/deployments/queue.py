@@ -22,6 +22,7 @@ from cluster.jobs.store import JobStore, version_of
 from cluster.jobs.upgrade import upgrade
 from cluster.key_rights import KeyRights
 from cluster.key_store import KeyStore
+from cluster.usage import UsageLedger
 from configs.schema import TimeoutsConfig
 from deployments.gateway import Gateway
 from deployments.job_watch import JobWatch
@@ -83,7 +84,7 @@ class LocalQueue:
         self._gateway = gateway
         keys = KeyStore(self.database)
         rights = KeyRights(lambda owner: self.database.run(keys.get, owner))
-        self._work = JobWork(gateway, TimeoutsConfig(), "nobody", rights)
+        self._work = JobWork(gateway, TimeoutsConfig(), "nobody", rights, UsageLedger(self.database))
 
     def wake(self) -> None:
         """Wake the dispatcher, if it runs."""

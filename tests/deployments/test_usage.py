@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from cluster.key_store import KeyStore
-from cluster.usage_records import UsageEntry
+from cluster.usage_records import Totals, UsageEntry
 from deployments.services import Services
 from tests.deployments.chat import ChatServer, chat_server
 from tests.deployments.queue import LocalQueue
@@ -47,7 +47,13 @@ async def chat(
 
 def spent(server: ChatServer, owner: str, dollars: float) -> None:
     server.services.ledger.add(
-        UsageEntry(owner, "chat", "gpt", "cloud", False, 100, 50, 0, 0.0, 2.0, dollars)
+        UsageEntry(
+            owner,
+            "chat",
+            "gpt",
+            "cloud",
+            Totals(requests=1, prompt_tokens=100, completion_tokens=50, seconds=2.0, cost=dollars),
+        )
     )
 
 
@@ -105,6 +111,22 @@ async def test_a_spent_budget_is_told_in_the_callers_words(server: ChatServer, k
     assert refused.headers["x-should-retry"] == "false"
     aiserver = await chat(server, key, "/api/OpenAiChatCompletion", model="gpt")
     assert (aiserver.status_code, aiserver.json()["responseStatus"]["errorCode"]) == (429, "BudgetSpent")
+
+
+async def test_a_job_whose_budget_is_spent_at_its_turn_fails(
+    server: ChatServer, keys: KeyStore, queue: LocalQueue, vendor: OpenAiVendor
+) -> None:
+    owner, key = keys.create("team", budget=2.0)
+    body = {"request": {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}]}}
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = await server.client.post("/api/QueueOpenAiChatCompletion", json=body, headers=headers)
+    assert answer.status_code == 200
+    spent(server, owner, 2.0)
+    await server.services.ledger.flush()
+    async with queue.dispatching():
+        job = await queue.ended(1)
+    assert (job.state, job.error_code) == ("Failed", "BudgetSpent")
+    assert vendor.asked == []
 
 
 async def test_a_key_sees_its_own_usage(server: ChatServer, keys: KeyStore) -> None:

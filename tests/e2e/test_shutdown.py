@@ -8,6 +8,8 @@ import psutil
 import pytest
 import yaml
 
+from cluster.jobs.database import Database
+from cluster.usage_store import UsageStore
 from tests.e2e.conftest import ROOT, Server, start, stop
 
 pytestmark = pytest.mark.e2e
@@ -15,15 +17,23 @@ pytestmark = pytest.mark.e2e
 
 def test_ctrl_c_stops_every_process(tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    config["applications"][0]["args"]["models"] = []
+    arguments = config["applications"][0]["args"]
+    arguments["models"] = [each for each in arguments["models"] if each["tasks"] == ["chat"]]
     (tmp_path / "serve.yaml").write_text(yaml.safe_dump(config))
     server = start(tmp_path, tmp_path / "serve.yaml")
     family = psutil.Process(server.process.pid).children(recursive=True)
     assert len(family) > 5
+    hello = {"messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 1}
+    said = httpx.post(f"{server.url}/v1/chat/completions", json=hello, headers=server.auth, timeout=60)
+    assert said.status_code == 200
     assert stop(server) == 0
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
     assert not list(server.data_dir.glob("cluster-*.env"))
+    database = Database(f"sqlite:///{server.data_dir / 'jobs.db'}")
+    (used,) = UsageStore(database).rows("0000-00-00", "9999-12-31")
+    assert used.totals.completion_tokens == 1
+    database.close()
 
 
 def replica_of(server: Server, model: str) -> psutil.Process:

@@ -10,7 +10,8 @@ from tests.deployments.clock import Clock
 
 NOON = 1_795_600_000.0  # 2026-11-25
 DAY = day_of(NOON)
-RUN = UsageEntry("3", "chat", "gpt", "openai", prompt_tokens=10, completion_tokens=5, seconds=0.5, cost=0.25)
+USED = Totals(requests=1, prompt_tokens=10, completion_tokens=5, seconds=0.5, cost=0.25)
+RUN = UsageEntry("3", "chat", "gpt", "openai", USED)
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def ledger(database: Database) -> UsageLedger:
 async def test_runs_become_sums_by_day(ledger: UsageLedger) -> None:
     ledger.add(RUN)
     ledger.add(RUN)
-    ledger.add(UsageEntry("4", "chat", "gpt", "openai", failed=True))
+    ledger.add(UsageEntry("4", "chat", "gpt", "openai", Totals(requests=1, failures=1)))
     rows = await ledger.rows(DAY, DAY)
     assert [(row.key, row.totals) for row in rows] == [
         (UsageKey(DAY, "3", "chat", "gpt", "openai"), Totals(2, 0, 20, 10, 0, 0.0, 1.0, 0.5)),
