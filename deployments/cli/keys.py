@@ -3,6 +3,7 @@
 Works on the job store's database, so no server has to run.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from cluster.api_keys import ADMIN_ID, REMEMBERED_S, ApiKey, load_or_create_admin_key
-from cluster.jobs.errors import StoreUnavailable
+from cluster.usage_records import month_of
 from configs.settings import Settings
+from deployments.cli.opened import failure, opened_database
 
 if TYPE_CHECKING:
     from cluster.key_store import KeyStore, StoredKey
@@ -68,13 +70,20 @@ def create(
 
 @keys.command("list")
 def list_keys() -> None:
-    """List all keys; the first one is the admin's."""
-    table = Table("id", Column("name", overflow="fold"), "created", "state", "limits")
-    table.add_row(*_admin_row(Settings.from_environment().api_key_file))
-    with _store() as store:
-        for key in store.all():
-            state = "valid" if key.revoked_at is None else "revoked"
-            table.add_row(key.id, escape(key.name), _moment(key.created_at), state, escape(_limits(key.key)))
+    """List all keys, and what each has cost this month (UTC); the first one is the admin's."""
+    # Imported here because `ai-server serve` should not wait for SQLAlchemy.
+    from cluster.key_store import KeyStore
+    from cluster.usage_store import UsageStore
+
+    table = Table("id", Column("name", overflow="fold"), "created", "state", "US$ this month", "limits")
+    with opened_database() as database:
+        spent = UsageStore(database).spent(month_of(time.time()))
+        others = KeyStore(database).all()
+    table.add_row(*_admin_row(Settings.from_environment().api_key_file), _dollars(spent.get(ADMIN_ID)))
+    for key in others:
+        state = "valid" if key.revoked_at is None else "revoked"
+        told = (key.id, escape(key.name), _moment(key.created_at), state, _dollars(spent.get(key.id)))
+        table.add_row(*told, escape(_limits(key.key)))
     Console().print(table)
 
 
@@ -92,7 +101,7 @@ def revoke(key_id: KeyId) -> None:
     """Let a key open nothing any more."""
     if key_id == ADMIN_ID:
         path = Settings.from_environment().api_key_file
-        raise _failure(f"The admin key cannot be revoked. Delete {path} and start the server again.")
+        raise failure(f"The admin key cannot be revoked. Delete {path} and start the server again.")
     with _store() as store:
         key = _existing(store, key_id)
         if not store.revoke(key.id):
@@ -113,35 +122,18 @@ def webhook_secret(key_id: KeyId = ADMIN_ID) -> None:
 
 @contextmanager
 def _store() -> Iterator["KeyStore"]:
-    """Open the store with its schema up to date; end the command with the reason if that fails."""
     # Imported here because `ai-server serve` should not wait for SQLAlchemy.
-    from cluster.jobs.database import Database, DatabaseUrlError
-    from cluster.jobs.upgrade import NewerSchema, upgrade
     from cluster.key_store import KeyStore
 
-    settings = Settings.from_environment()
-    try:
-        database = Database(settings.database_url)
-    except DatabaseUrlError as error:
-        raise _failure(str(error)) from error
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        upgrade(database)
+    with opened_database() as database:
         yield KeyStore(database)
-    except StoreUnavailable as error:
-        # SQLAlchemy leaves the password out.
-        raise _failure(f"{error} ({database.engine.url!r}: {_first_line(error.__cause__)})") from error
-    except NewerSchema as error:
-        raise _failure(str(error)) from error
-    finally:
-        database.close()
 
 
 def _existing(store: "KeyStore", key_id: str) -> "StoredKey":
     for key in store.all():
         if key.id == key_id:
             return key
-    raise _failure(f"There is no key with the id {key_id}. `ai-server keys list` shows those that there are.")
+    raise failure(f"There is no key with the id {key_id}. `ai-server keys list` shows those that there are.")
 
 
 def _listed(text: str | None) -> list[str] | None:
@@ -167,14 +159,9 @@ def _admin_row(path: Path) -> tuple[str, str, str, str]:
         return ADMIN_ID, name, "", "not made yet"
 
 
+def _dollars(amount: float | None) -> str:
+    return f"{amount:,.2f}" if amount else ""
+
+
 def _moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
-
-
-def _first_line(error: BaseException | None) -> str:
-    return str(error).partition("\n")[0]
-
-
-def _failure(reason: str) -> typer.Exit:
-    typer.echo(reason, err=True)
-    return typer.Exit(1)

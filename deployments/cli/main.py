@@ -8,6 +8,7 @@ from deployments.cli.models import models
 from deployments.cli.serve import serve
 from deployments.cli.status import status
 from deployments.cli.tour import tour
+from deployments.cli.usage import usage
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for name, command in (
@@ -15,6 +16,7 @@ for name, command in (
     ("status", status),
     ("models", models),
     ("try", tour),
+    ("usage", usage),
 ):
     app.command(name)(command)
 for name, group in (("keys", keys), ("jobs", jobs)):

@@ -48,15 +48,15 @@ def test_a_name_that_the_database_cannot_hold_is_refused(name: str) -> None:
 
 def test_the_list_begins_with_the_file_of_the_admin(data: Path) -> None:
     admin = f"admin ({data / 'api-key'})"
-    assert rows(run("list")) == [["0", admin, "", "not made yet", ""]]
+    assert rows(run("list")) == [["0", admin, "", "not made yet", "", ""]]
     run()
     os.utime(data / "api-key", (0, 0))
     run("create", "[red]Ada")
     run("create", "Bob")
     run("revoke", "1")
     first, *others = rows(run("list"))
-    assert first == ["0", admin, "1970-01-01 00:00:00Z", "valid", ""]
-    assert [(key_id, name, state) for key_id, name, _, state, _ in others] == [
+    assert first == ["0", admin, "1970-01-01 00:00:00Z", "valid", "", ""]
+    assert [(key_id, name, state) for key_id, name, _, state, *_ in others] == [
         ("1", "[red]Ada", "revoked"),
         ("2", "Bob", "valid"),
     ]
@@ -128,6 +128,6 @@ def test_a_database_of_a_newer_program_is_left_alone(data: Path) -> None:
 
 def test_a_key_may_have_limits(data: Path) -> None:
     run("create", "team", "--budget", "20", "--models", "gpt-*, smollm2", "--providers", "OpenAI")
-    assert rows(run("list"))[1][4] == "$20.00 a month; models gpt-*, smollm2; providers openai"
+    assert rows(run("list"))[1][5] == "$20.00 a month; models gpt-*, smollm2; providers openai"
     assert "Key 1 (team): $5.00 a month" in run("limit", "1", "--budget", "5").stdout
     assert "no limits" in run("limit", "1").stdout
