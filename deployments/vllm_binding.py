@@ -54,7 +54,7 @@ def bind_vllm(model: ModelConfig, config: ServerConfig, serve_options: Mapping[s
 def _not_installed(model: ModelConfig, error: ImportError) -> ConfigError:
     return ConfigError(
         f"models: {model.id}: engine: vllm needs what is not installed ({error}). "
-        "Run `.venv/bin/pip install '.[vllm]'` in the server's folder, on every node, or take the entry out."
+        "Run `.venv/bin/pip install -e '.[vllm]'` in the server's folder on every node, or remove the entry."
     )
 
 

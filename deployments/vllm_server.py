@@ -61,6 +61,7 @@ class VllmServer(LLMServer):
             await super().__init__(llm_config)
         except Exception as error:
             self._fault = f"{model.id}: vLLM could not load it: {error!r}"
+            self.engine = None  # of which Ray's own methods, which Serve calls, then ask nothing
             logger.exception("model %s cannot be loaded", model.id)
         else:
             logger.info("model %s loaded in %.1f s", model.id, time.perf_counter() - started)

@@ -1,9 +1,11 @@
+import itertools
 from pathlib import Path
 
 import pytest
 import yaml
 
 from configs.load import ConfigError, load_config
+from configs.vllm import VllmOptions
 
 MODEL = {"id": "m", "tasks": ["speech-to-text"], "pipeline": "pipelines.whisper:WhisperPipeline"}
 
@@ -103,6 +105,15 @@ def test_an_engine_stands_instead_of_a_pipeline(
 ) -> None:
     assert load_config(write(tmp_path, {"models": [VLLM]})).args.native_models
     assert message in error_of(tmp_path, {"models": [{**VLLM, **changes}]})
+
+
+def test_the_example_of_vllm_in_the_gpu_profile_is_valid(tmp_path: Path) -> None:
+    profile = (Path(__file__).parents[2] / "configs/single-gpu.yaml").read_text()
+    _, _, example = profile.partition("# - id: qwen2.5-7b\n")
+    lines = itertools.takewhile(lambda line: line.startswith("        # "), example.splitlines())
+    text = "\n".join(["- id: qwen2.5-7b", *(line.removeprefix("        # ") for line in lines)])
+    [model] = load_config(write(tmp_path, {"models": yaml.safe_load(text)})).args.models
+    assert VllmOptions.model_validate(model.options).model_source == "Qwen/Qwen2.5-7B-Instruct"
 
 
 def test_both_profiles_have_the_same_providers() -> None:

@@ -153,7 +153,7 @@ def test_a_wrong_entry_is_named_with_the_fix(bound: list[Any], changes: dict[str
 
 def test_without_the_extra_the_model_and_the_fix_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray.serve.llm", None)
-    with pytest.raises(ConfigError, match=r"models: qwen: engine: vllm needs .*pip install '\.\[vllm\]'"):
+    with pytest.raises(ConfigError, match=r"models: qwen: engine: vllm needs .*pip install -e '\.\[vllm\]'"):
         build(config_of(ENTRY))
 
 

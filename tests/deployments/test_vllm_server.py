@@ -57,7 +57,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
         )
         server: Any = VllmServer.__new__(VllmServer)
         await server.__init__(llm_config, model=model, config=config or ServerConfig())
-        server.engine.script = script
+        if server.engine is not None:
+            server.engine.script = script
         return server
 
     return start
