@@ -6,11 +6,12 @@ from `configs.settings`. Sizes are in bytes, times in seconds.
 
 from collections import Counter
 from ipaddress import ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from configs.base import Config
+from configs.included import with_files
 from configs.routing import ExternalConfig, FailoverConfig, ProviderConfig, RoutingConfig
 
 MIB = 1024 * 1024
@@ -71,11 +72,11 @@ class Resources(Config):
 
     num_cpus: float = Field(default=1.0, ge=0)
     num_gpus: float = Field(default=0.0, ge=0)
-    """A fraction shares one GPU between replicas (memory is not isolated)."""
+    """A fraction shares one GPU between replicas (memory is not isolated). vLLM: of each of its workers."""
     threads: int | None = Field(default=None, ge=1, le=256)
     """Engine threads of one run; None: every core of the node for GPU-less models, 1 with a GPU."""
-    concurrency: int = Field(default=1, ge=1, le=64)
-    """Runs at once in one replica; more than 1 only for pipelines that say they are thread-safe."""
+    concurrency: int = Field(default=1, ge=1, le=256)
+    """Runs at once in one replica; more than 1 only for vLLM and for pipelines that are thread-safe."""
 
 
 class Autoscaling(Config):
@@ -102,7 +103,9 @@ class ModelConfig(Config):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     tasks: tuple[str, ...] = Field(min_length=1)
     pipeline: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
-    """Dotted path of its class: ``pipelines.whisper:WhisperPipeline``; None: only providers serve it."""
+    """Dotted path of its class: ``pipelines.whisper:WhisperPipeline``; None: providers serve it, or vLLM."""
+    engine: Literal["vllm"] | None = None
+    """``vllm``: Ray Serve LLM runs it, without a pipeline of ours; `configs.vllm` has its ``options``."""
     routing: RoutingConfig = RoutingConfig()
     """When our own replicas are chosen, where `external` gives a choice."""
     external: tuple[ExternalConfig, ...] = ()
@@ -120,14 +123,20 @@ class ModelConfig(Config):
 
     @model_validator(mode="after")
     def _is_served(self) -> "ModelConfig":
-        if self.pipeline is None and not self.external:
-            raise ValueError("a model needs a 'pipeline' or somebody 'external'")
+        if not self.is_native and not self.external:
+            raise ValueError("a model needs a 'pipeline', an 'engine' or somebody 'external'")
+        if self.engine is not None and self.pipeline is not None:
+            raise ValueError("a model has a 'pipeline' or an 'engine', not both")
+        if self.engine is not None and (self.source or self.sha256):
+            raise ValueError(
+                "engine: vllm loads what 'options.model_source' names; leave 'source' and 'sha256' out"
+            )
         return self
 
     @property
     def is_native(self) -> bool:
         """Whether it has a deployment of its own."""
-        return self.pipeline is not None
+        return self.pipeline is not None or self.engine is not None
 
     @field_validator("sha256")
     @classmethod
@@ -243,7 +252,7 @@ class ServerConfig(Config):
     models: tuple[ModelConfig, ...] = ()
     """In order of preference: the first that solves a task is its default."""
     providers: tuple[ProviderConfig, ...] = ()
-    """Other people's APIs."""
+    """Other people's APIs. In a file, the name of a list may stand among them: `configs.included`."""
     failover: FailoverConfig = FailoverConfig()
     allow_downloads: bool = False
     """Whether ``hub`` sources may be fetched over the network."""
@@ -279,6 +288,11 @@ class ServerConfig(Config):
     def concurrency_at(self, external: ExternalConfig) -> int:
         """Give how many requests at once may go to a provider for one model."""
         return external.concurrency or self.provider(external.provider).concurrency
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _files_are_read(cls, providers: Any) -> Any:
+        return with_files(providers)
 
     @field_validator("models")
     @classmethod

@@ -7,12 +7,21 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
 from configs.load import ConfigError
-from configs.schema import INGRESS_ID, JOBS_ID, TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
+from configs.schema import (
+    INGRESS_ID,
+    JOBS_ID,
+    TRANSFORMS_ID,
+    Autoscaling,
+    ModelConfig,
+    Resources,
+    ServerConfig,
+)
 from configs.settings import Settings
 from deployments.ingress import Ingress
 from deployments.job_server import JobServer
 from deployments.model_server import ModelServer
 from deployments.transform_server import TransformServer
+from deployments.vllm_binding import bind_vllm
 from pipelines.errors import ModelLoadError
 from pipelines.providers.loading import check_provider
 from pipelines.tasks import TASKS
@@ -37,17 +46,13 @@ def build(args: ServerConfig) -> Application:
     data folders become absolute here, so that every process means the same one.
 
     Raises:
-        ConfigError: a model is configured for a task that there is not, or a provider's options are wrong.
+        ConfigError: a model is configured for a task that there is not, a provider's options are wrong, or a
+            model asks for vLLM, which is not installed.
     """
     _check_tasks(args)
     _check_providers(args)
     settings = Settings.from_environment()
-    bound: dict[str, Application] = {
-        model.id: _worker(ModelServer, model.id, model.resources, model.autoscaling, args).bind(
-            model, args, settings
-        )
-        for model in args.native_models
-    }
+    bound: dict[str, Application] = {model.id: _model(model, args, settings) for model in args.native_models}
     if args.transforms.enabled:
         bound[TRANSFORMS_ID] = _worker(
             TransformServer, TRANSFORMS_ID, args.transforms.resources, args.transforms.autoscaling, args
@@ -72,21 +77,36 @@ def _check_providers(config: ServerConfig) -> None:
         raise ConfigError(str(error)) from error
 
 
+def _model(model: ModelConfig, config: ServerConfig, settings: Settings) -> Application:
+    if model.engine is not None:
+        return bind_vllm(model, config, _options(model.id, model.resources, model.autoscaling, config))
+    worker = _worker(ModelServer, model.id, model.resources, model.autoscaling, config)
+    return worker.bind(model, config, settings)
+
+
 def _worker(
     server: type[Any], name: str, resources: Resources, autoscaling: Autoscaling, config: ServerConfig
 ) -> serve.Deployment:
     return serve.deployment(
-        name=name,
         ray_actor_options={"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus},
+        **_options(name, resources, autoscaling, config),
+    )(server)
+
+
+def _options(
+    name: str, resources: Resources, autoscaling: Autoscaling, config: ServerConfig
+) -> dict[str, Any]:
+    return {
+        "name": name,
         # Whatever may wait for the model waits in its gate, where the order is known; and a replica
         # whose line is full still has room for the questions of /ready.
-        max_ongoing_requests=config.limits.queued_requests + resources.concurrency + SPARE_REQUESTS,
-        max_queued_requests=config.limits.queued_requests,
-        autoscaling_config=_autoscaling(autoscaling, resources),
-        health_check_period_s=HEALTH_CHECK_PERIOD_S,
-        graceful_shutdown_timeout_s=config.timeouts.shutdown_s,
-        request_router_config=ROUTER,
-    )(server)
+        "max_ongoing_requests": config.limits.queued_requests + resources.concurrency + SPARE_REQUESTS,
+        "max_queued_requests": config.limits.queued_requests,
+        "autoscaling_config": _autoscaling(autoscaling, resources),
+        "health_check_period_s": HEALTH_CHECK_PERIOD_S,
+        "graceful_shutdown_timeout_s": config.timeouts.shutdown_s,
+        "request_router_config": ROUTER,
+    }
 
 
 def _autoscaling(autoscaling: Autoscaling, resources: Resources) -> AutoscalingConfig:

@@ -14,6 +14,8 @@ def local_weights(model: ModelConfig, config: ServerConfig, settings: Settings) 
     Raises:
         ModelLoadError: they are missing and will not be fetched either, or are not the right ones.
     """
+    if model.engine is not None:
+        return f"vLLM's: {model.options.get('model_source', 'options.model_source is missing')}"
     try:
         path = find_weights(
             model.id, model.source, model.sha256, Places(settings.data_dir, settings.models_dir)

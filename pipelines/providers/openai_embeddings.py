@@ -15,13 +15,14 @@ async def run(api: OpenAiApi, request: EmbeddingRequest, workspace: Workspace) -
         model=request.model, input=request.inputs, dimensions=request.dimensions, encoding_format="float"
     )
     answer = await api.http.post("/embeddings", body)
-    result = await api.read(answer, "vectors", _result)
+    result = await api.read(answer, "vectors", result_of)
     if len(result.vectors) != len(request.inputs):
         raise api.http.failed(f"answers {len(request.inputs)} texts with {len(result.vectors)} vectors")
     return result
 
 
-def _result(body: Any) -> EmbeddingResult:
+def result_of(body: Any) -> EmbeddingResult:
+    """Read an answer's vectors, in the order of the texts."""
     data = sorted(body["data"], key=lambda item: int(item["index"]))
     vectors = tuple(tuple(item["embedding"]) for item in data)
     return EmbeddingResult(vectors=vectors, model=body.get("model") or "", tokens=usage_of(body.get("usage")))

@@ -1,9 +1,11 @@
+import itertools
 from pathlib import Path
 
 import pytest
 import yaml
 
 from configs.load import ConfigError, load_config
+from configs.vllm import VllmOptions
 
 MODEL = {"id": "m", "tasks": ["speech-to-text"], "pipeline": "pipelines.whisper:WhisperPipeline"}
 
@@ -84,3 +86,66 @@ def test_the_address_comes_from_the_file_and_can_be_replaced(tmp_path: Path) -> 
     config = load_config(write(tmp_path, {}, http_options={"host": "0.0.0.0", "port": 9000}))
     assert config.url == "http://127.0.0.1:9000"
     assert config.listening_on(None, 9001).url == "http://127.0.0.1:9001"
+
+
+VLLM = {"id": "q", "tasks": ["chat"], "engine": "vllm", "options": {"model_source": "a/b"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pipeline": "a:B"}, "a 'pipeline' or an 'engine', not both"),
+        ({"source": [{"folder": "x"}]}, "engine: vllm loads what 'options.model_source' names"),
+        ({"engine": "tgi"}, "models[0].engine: Input should be 'vllm'"),
+        ({"engine": None}, "a model needs a 'pipeline', an 'engine' or somebody 'external'"),
+    ],
+)
+def test_an_engine_stands_instead_of_a_pipeline(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    assert load_config(write(tmp_path, {"models": [VLLM]})).args.native_models
+    assert message in error_of(tmp_path, {"models": [{**VLLM, **changes}]})
+
+
+def test_the_example_of_vllm_in_the_gpu_profile_is_valid(tmp_path: Path) -> None:
+    profile = (Path(__file__).parents[2] / "configs/single-gpu.yaml").read_text()
+    _, _, example = profile.partition("# - id: qwen2.5-7b\n")
+    lines = itertools.takewhile(lambda line: line.startswith("        # "), example.splitlines())
+    text = "\n".join(["- id: qwen2.5-7b", *(line.removeprefix("        # ") for line in lines)])
+    [model] = load_config(write(tmp_path, {"models": yaml.safe_load(text)})).args.models
+    assert VllmOptions.model_validate(model.options).model_source == "Qwen/Qwen2.5-7B-Instruct"
+
+
+def test_both_profiles_have_the_same_providers() -> None:
+    names = ("serve_config.yaml", "configs/single-gpu.yaml")
+    one, other = (load_config(Path(__file__).parents[2] / name).args.providers for name in names)
+    assert one == other
+    assert {"openai", "anthropic", "google", "replicate"} <= {provider.id for provider in one}
+
+
+def test_a_list_in_a_file_may_stand_beside_entries(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("- {id: here, base_url: 'http://here/v1'}")
+    there = {"id": "there", "base_url": "http://there/v1"}
+    config = load_config(write(tmp_path, {"providers": [str(mine), there]}))
+    assert [provider.id for provider in config.args.providers] == ["here", "there"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "absent.yaml: No such file"),
+        ("{", "mine.yaml: not valid YAML"),
+        ("id: x", "mine.yaml: the file must hold a list"),
+        ("- {id: x, base: y}", "providers[0].base: Extra inputs"),
+    ],
+)
+def test_a_list_that_cannot_be_read_says_so(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / ("mine.yaml" if text else "absent.yaml")
+    if text:
+        path.write_text(text)
+    assert message in error_of(tmp_path, {"providers": [str(path)]})
+
+
+def test_providers_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    assert "providers: Input should be a valid tuple" in error_of(tmp_path, {"providers": "configs/x.yaml"})
