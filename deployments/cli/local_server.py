@@ -99,10 +99,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _deploy(config: ConfigFile) -> None:
-    for name in (
-        "ray.serve",
-        "httpx",
-    ):  # httpx would log each look at /ready once Ray Serve LLM has set logging up
+    # httpx would log each look at /ready once Ray Serve LLM has set logging up.
+    for name in ("ray.serve", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # A person reads this in a terminal; what the file says of it wins.
     logging_config = {"log_level": "WARNING", **config.logging_config}
