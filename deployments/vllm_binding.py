@@ -19,7 +19,7 @@ TASKS = ("chat", "embedding")
 
 
 def bind_vllm(model: ModelConfig, config: ServerConfig, serve_options: Mapping[str, Any]) -> Application:
-    """Bind a model to its own deployment; vLLM itself is only loaded in the replica.
+    """Bind a model to its own deployment; here vLLM is only asked what its workers reserve.
 
     Args:
         model: the entry.

@@ -57,6 +57,8 @@ def validated(kind: Any, body: Mapping[str, Any]) -> Any:
         field = next((str(part) for part in fault["loc"] if part in body), None)
         where = ".".join(str(part) for part in fault["loc"])
         raise InvalidInput(f"{where}: {fault['msg']}" if where else fault["msg"], field) from error
+    except Exception as error:  # vLLM's own, since 0.27 no ValueError, which pydantic therefore lets through
+        raise InvalidInput(str(error), getattr(error, "parameter", None)) from error
 
 
 def chat_event(frame: str) -> ChatEvent | None:

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TRACES = ("vllm", "pyarrow", "ray.llm", "ray.serve.llm", "deployments.vllm_server")
 
@@ -25,6 +25,14 @@ class OpenAiModel(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class VLLMValidationError(Exception):
+    """Since vLLM 0.27 no ValueError: it leaves pydantic as it is."""
+
+    def __init__(self, message: str, *, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
 class ChatCompletionRequest(OpenAiModel):
     messages: list[dict[str, Any]]
     model: str | None = None
@@ -33,6 +41,13 @@ class ChatCompletionRequest(OpenAiModel):
     stream_options: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     request_id: str = Field(default_factory=lambda: "made-by-vllm")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_logprobs(cls, body: Any) -> Any:
+        if body.get("top_logprobs") and not body.get("logprobs"):
+            raise VLLMValidationError("when using `top_logprobs`, set `logprobs`", parameter="top_logprobs")
+        return body
 
 
 class ChatCompletionResponse(OpenAiModel):

@@ -170,12 +170,13 @@ async def test_what_vllm_raises_is_an_error_of_the_engine(start: Start) -> None:
     assert isinstance(await silent.run("chat", HELLO, INFO), EngineError)
 
 
-async def test_a_field_that_vllm_does_not_take_is_named(start: Start) -> None:
+@pytest.mark.parametrize(("field", "value"), [("temperature", "hot"), ("top_logprobs", 3)])
+async def test_a_field_that_vllm_does_not_take_is_named(start: Start, field: str, value: object) -> None:
     server = await start()
-    request = ChatRequest(body={**HELLO.body, "temperature": "hot"})
+    request = ChatRequest(body={**HELLO.body, field: value})
     for error in [await server.run("chat", request, INFO), *await streamed(server, request)]:
         assert isinstance(error, InvalidInput)
-        assert error.field == "temperature"
+        assert error.field == field
     assert server.engine.requests == []
 
 
