@@ -14,7 +14,9 @@ RAY_DEFAULTS = {
     # A busy laptop answers the router's question late; the default of 0.1 s makes it ask again and again.
     "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",
     "RAY_AUTH_MODE": "token",
-    # What the runners send, a long conversation for one; 4 MB otherwise.
+    # Half of what a call from process to process costs by reference.
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    # What one call may carry, a long conversation for one; 4 MB otherwise.
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 1024 * 1024),
     # Ray makes its workers give way to every other process (niceness 15); ours are what the user waits for.
     "RAY_worker_niceness": "0",
