@@ -9,8 +9,8 @@ INSTALLED := $(VENV)/.installed
 help:  ## Show what there is
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-run: $(INSTALLED)  ## Set up once, then serve on http://127.0.0.1:8000
-	@$(BIN)/ai-server serve serve_config.yaml
+run: $(INSTALLED)  ## Set up once, then serve on http://127.0.0.1:8000 (PORT=8001: elsewhere)
+	@$(BIN)/ai-server serve serve_config.yaml $(if $(PORT),--port $(PORT))
 
 test: $(INSTALLED) lint types imports unit e2e crash  ## Set up once, then run every check
 

@@ -75,6 +75,7 @@ class _Chat(_Fields):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     tools: list[_Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     response_format: _ResponseFormat | None = None
 
 
@@ -90,6 +91,8 @@ def check_chat(body: Mapping[str, Any]) -> None:
         raise _refusal(error) from error
     if chat.stream_options is not None and not chat.stream:
         raise BadRequest("'stream_options' is only allowed when 'stream' is true.", "stream_options")
+    if chat.tool_choice not in (None, "none", "auto") and not chat.tools:
+        raise BadRequest("'tool_choice' is only allowed when 'tools' are given.", "tool_choice")
     for place, tool in enumerate(chat.tools or ()):
         if tool.type == "function" and tool.function is None:
             raise BadRequest(f"'tools[{place}].function' must not be empty.", f"tools[{place}].function")

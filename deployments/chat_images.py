@@ -17,7 +17,8 @@ FETCH_LIMIT_S = 20.0
 MAX_REDIRECTS = 3
 KINDS = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _USE = f"Use {', '.join(KINDS)}."
-_USE = f"Use {', '.join(KINDS)}."
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
+"""Of files of these kinds."""
 
 
 class ChatImages:
@@ -42,7 +43,7 @@ class ChatImages:
 
     async def _prepare(self, url: str, name: str, inline: bool) -> str:
         if url.startswith("data:"):
-            return _checked_data(url, name)
+            return await asyncio.to_thread(_checked_data, url, name)
         try:
             async with asyncio.timeout(FETCH_LIMIT_S):
                 if inline:
@@ -80,6 +81,7 @@ class ChatImages:
                 data += piece
                 if len(data) > MAX_IMAGE_BYTES:
                     raise BadRequest(f"'{name}': the picture has more than {MAX_IMAGE_BYTES} bytes.", name)
+        _check_beginning(data, name)
         return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -103,7 +105,17 @@ def _checked_data(url: str, name: str) -> str:
     kind = head.removeprefix("data:").partition(";")[0].lower()
     if not comma or not head.endswith(";base64") or kind not in KINDS or not data:
         raise BadRequest(f"'{name}' must be like data:image/png;base64,…. {_USE}", name)
+    try:
+        picture = base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise BadRequest(f"'{name}' is no base64: {error}.", name) from error
+    _check_beginning(picture, name)
     return url
+
+
+def _check_beginning(picture: bytes | bytearray, name: str) -> None:
+    if not picture.startswith(_BEGINNINGS):
+        raise BadRequest(f"'{name}' is not the picture that it is said to be. {_USE}", name)
 
 
 def _replaced(body: dict[str, Any], urls: Mapping[tuple[int, int], str]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from pipelines.errors import (
     ProviderDenied,
     ProviderFailed,
     ProviderLacks,
+    ProviderOverloaded,
     ProviderRefused,
     UnsupportedMedia,
 )
@@ -252,6 +253,7 @@ _TABLE: tuple[tuple[type[Exception], HTTPStatus, str, Mapping[str, str]], ...] =
     (ModelLoadError, HTTPStatus.SERVICE_UNAVAILABLE, "ModelUnavailable", {}),
     (Cancelled, HTTPStatus.SERVICE_UNAVAILABLE, "OperationCanceledException", _RETRY),
     (EngineError, HTTPStatus.INTERNAL_SERVER_ERROR, "EngineError", {}),
+    (ProviderOverloaded, HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", _RETRY),
     (ProviderBusy, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", _RETRY),
     (ProviderDenied, HTTPStatus.BAD_GATEWAY, "ProviderDenied", _NO_RETRY),
     (ProviderLacks, HTTPStatus.NOT_FOUND, "NotFound", {}),

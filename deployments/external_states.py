@@ -15,11 +15,16 @@ def external_status(route: Route) -> ModelStatus:
         route.id,
         ModelState.READY if is_well else ModelState.UNAVAILABLE,
         route.tasks,
-        "" if is_well else " ".join(each.last_failure for each in candidates),
+        "" if is_well else " ".join(public(each.last_failure) for each in candidates),
         running=running,
         waiting=waiting,
         candidates=candidate_statuses(route),
     )
+
+
+def public(failure: str) -> str:
+    """Leave out the vendor's own words, which may name our account there: /ready is open to everybody."""
+    return failure.partition(": ")[0]
 
 
 def candidate_statuses(route: Route) -> tuple[CandidateStatus, ...]:
@@ -33,7 +38,7 @@ def candidate_statuses(route: Route) -> tuple[CandidateStatus, ...]:
             model=each.model or "*",
             circuit=each.circuit.value,
             running=each.in_flight,
-            detail=each.last_failure,
+            detail=public(each.last_failure),
         )
         for each in candidates
     )

@@ -42,7 +42,7 @@ class Attempt:
     owner: str
     task: str
     model: str
-    """Its id in the configuration."""
+    """Its id in the configuration; its name there, of a provider that takes any."""
     provider: str
     outcome: str
     """``ok``, ``cancelled`` or an error code."""
@@ -62,6 +62,8 @@ class _Run:
 
     usage: Usage = NO_USAGE
     outcome: str = "ok"
+    events: int = 0
+    """What a stream has said; a whole answer is one."""
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -148,6 +150,7 @@ class Failover:
         with self.candidates.taken(candidate), self._observed(candidate, task, request, info) as run:
             result: ResultT = await candidate.backend.run(task, candidate.addressed(request), info)
             run.usage = result.usage
+            run.events = 1
         if result.provider == candidate.provider:
             return result
         return result.model_copy(update={"provider": candidate.provider})
@@ -155,14 +158,13 @@ class Failover:
     async def _stream_once(
         self, candidate: Candidate, task: str, request: TaskRequest[Any], info: RunInfo
     ) -> AsyncGenerator[Any, None]:
-        is_empty = True
         with self.candidates.taken(candidate), self._observed(candidate, task, request, info) as run:
             async with aclosing(candidate.backend.stream(task, candidate.addressed(request), info)) as events:
                 async for event in events:
-                    is_empty = False
+                    run.events += 1
                     run.usage = getattr(event, "usage", run.usage)
                     yield event
-            if is_empty:
+            if not run.events:
                 raise ProviderFailed(f"{candidate.provider} answered with nothing.")
 
     @contextmanager
@@ -188,17 +190,20 @@ class Failover:
     def _note(
         self, candidate: Candidate, task: str, request: TaskRequest[Any], info: RunInfo, run: _Run
     ) -> None:
-        is_paid = run.outcome == "ok" or run.usage != NO_USAGE
+        # Who leaves a stream, or whose provider tells nothing, shall not chat for nothing.
+        usage = run.usage if run.usage != NO_USAGE or not run.events else request.estimated_usage(run.events)
+        named = candidate.model or request.model or self.model
         self._observe(
             Attempt(
                 owner=info.owner,
                 task=task,
-                model=self.model,
+                # Of a provider that takes any name, only those that it answered to: others are made up.
+                model=named if candidate.model is None and run.events else self.model,
                 provider=candidate.provider,
                 outcome=run.outcome,
                 seconds=time.perf_counter() - run.started,
-                usage=run.usage,
-                cost=candidate.cost(candidate.model or request.model or "", run.usage) if is_paid else 0.0,
+                usage=usage,
+                cost=candidate.cost(named, usage) if run.events or usage != NO_USAGE else 0.0,
             )
         )
 

@@ -20,6 +20,8 @@ from deployments.uploads import UploadedFile, Uploads
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\x00")
 """Where there can be half a surrogate pair: written as an escape, in UTF-8, or in another encoding."""
 
+MAX_DEPTH = 100
+"""Of a JSON body; what stores and sends requests on gives up at about twice that."""
 FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = "multipart/form-data"
 JSON_TYPE = "application/json"
@@ -151,6 +153,7 @@ def _json(body: bytes) -> Any:
         if _SURROGATE.search(body):
             # Half a surrogate pair is JSON, but no text that could be spoken, stored or echoed.
             json.dumps(value, ensure_ascii=False).encode()
+        _check_depth(body, value)
     except json.JSONDecodeError as error:
         raise BadRequest(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -164,6 +167,22 @@ def _json(body: bytes) -> Any:
     except ValueError as error:  # Python reads whole numbers up to 4,300 digits
         raise BadRequest("A number in the JSON body has too many digits.") from error
     return value
+
+
+def _check_depth(body: bytes, value: Any) -> None:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [
+            each.values() if isinstance(each, dict) else each
+            for each in level
+            if isinstance(each, (dict, list))
+        ]
+        level = [each for several in inner for each in several if isinstance(each, (dict, list))]
+        if not level:
+            return
+    raise BadRequest(f"The JSON body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

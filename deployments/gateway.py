@@ -91,12 +91,12 @@ class Gateway:
     hints: Mapping[str, str] = field(default_factory=dict)
     """Other names that nobody serves now -> what to do about it."""
 
-    def resolve(self, task: str, model: str | None = None) -> Route:
+    def resolve(self, task: str, model: str | None = None, pin: str | None = None) -> Route:
         """Find who solves `task` under the name `model`, or the task's default where it is empty.
 
         A name is an id or an alias, without regard to case; ``provider/name``, or the bare name of a model
-        that a provider lists. The task's own name asks for the default, as AI Server's clients do
-        (``speech-to-text``).
+        that a provider lists, or the one that `pin` names. The task's own name asks for the default, as AI
+        Server's clients do (``speech-to-text``).
 
         Raises:
             TaskNotServed: no configured model solves this task.
@@ -114,7 +114,7 @@ class Gateway:
         for route in candidates:
             if route.answers_to(name):
                 return route
-        if found := self._at_provider(task, name):
+        if found := self._at_provider(task, name, pin):
             return found
         raise ModelNotFound(name, task, tuple(route.id for route in candidates), self._hint(task, name))
 
@@ -129,17 +129,21 @@ class Gateway:
                 return route
         raise ModelNotFound(route_id, task, tuple(route.id for route in self.routes if task in route.tasks))
 
-    def _at_provider(self, task: str, name: str) -> Route | None:
+    def _at_provider(self, task: str, name: str, pin: str | None) -> Route | None:
         prefix, slash, upstream = name.partition("/")
         route = self.providers.get(prefix.lower())
         if not (slash and upstream and route):
             upstream = name
-            route = self.providers.get(self.catalogue.provider_of(task, name) or "")
+            pinned = self.providers.get((pin or "").lower())
+            route = pinned or self.providers.get(self.catalogue.provider_of(task, name) or "")
         if route is None or task not in route.tasks:
             return None
         return replace(route, upstream=upstream)
 
     def _hint(self, task: str, name: str) -> str:
+        other = next((route for route in self.routes if route.answers_to(name)), None)
+        if other is not None:
+            return f"It is known, for {', '.join(other.tasks)}."
         for each in (name.lower(), name.partition("/")[0].lower()):
             if reason := self.hints.get(each):
                 return reason

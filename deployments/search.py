@@ -7,7 +7,7 @@ from typing import Any
 from configs.routing import FailoverConfig
 from deployments.candidates import Candidate, Candidates
 from deployments.errors import Busy, NobodyLeft
-from pipelines.errors import BeyondModel, ProviderBusy, ProviderDenied, ProviderFailed
+from pipelines.errors import BeyondModel, ProviderBusy, ProviderDenied, ProviderFailed, ProviderLacks
 from pipelines.tasks.base import TaskRequest
 
 
@@ -99,9 +99,8 @@ class Search:
 
 def _may_heal(candidate: Candidate, error: Exception) -> bool:
     # Our own replicas have a queue, and are asked a second time by their handle.
-    return (
-        candidate.is_external and isinstance(error, ProviderFailed) and not isinstance(error, ProviderDenied)
-    )
+    lasting = (ProviderDenied, ProviderLacks)
+    return candidate.is_external and isinstance(error, ProviderFailed) and not isinstance(error, lasting)
 
 
 def _left_alone(candidate: Candidate) -> str:

@@ -15,7 +15,8 @@
     └── ProviderError         somebody's API did not do it
         ├── ProviderRefused   the caller: the API says that the request itself is at fault
         └── ProviderFailed    another candidate may do better
-            ├── ProviderBusy      it has too much to do, or wants us to slow down
+            ├── ProviderBusy      it wants us to slow down
+            │   └── ProviderOverloaded   it has too much to do for everybody
             ├── ProviderDenied    the operator: the key or the account is not accepted there
             └── ProviderLacks     the caller or the operator: the model is not known, or not open to us, there
 
@@ -107,7 +108,11 @@ class ProviderFailed(ProviderError):
 
 
 class ProviderBusy(ProviderFailed):
-    """The API limits our rate, is overloaded, or our quota there is spent."""
+    """The API limits our rate."""
+
+
+class ProviderOverloaded(ProviderBusy):
+    """The API has too much to do, whoever asks."""
 
 
 class ProviderDenied(ProviderFailed):

@@ -66,6 +66,7 @@ def create(
         key_id, key = store.create(name, budget, _listed(models), _listed(providers))
     typer.echo(key)  # alone on its stream, so that a script can take it
     typer.echo(f"This is key {key_id}, for {name}. Keep it now: it cannot be shown again.", err=True)
+    _explain(budget)
 
 
 @keys.command("list")
@@ -94,6 +95,7 @@ def limit(key_id: KeyId, budget: Budget = None, models: Models = None, providers
         key = _existing(store, key_id)
         store.update(key.id, budget, _listed(models), _listed(providers))
         typer.echo(f"Key {key.id} ({key.name}): {_limits(_existing(store, key_id).key) or 'no limits'}.")
+    _explain(budget)
 
 
 @keys.command()
@@ -134,6 +136,14 @@ def _existing(store: "KeyStore", key_id: str) -> "StoredKey":
         if key.id == key_id:
             return key
     raise failure(f"There is no key with the id {key_id}. `ai-server keys list` shows those that there are.")
+
+
+def _explain(budget: float | None) -> None:
+    if budget is not None:
+        typer.echo(
+            "What it spends follows the `prices` of the configured providers; without them nothing costs.",
+            err=True,
+        )
 
 
 def _listed(text: str | None) -> list[str] | None:

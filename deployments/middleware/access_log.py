@@ -23,7 +23,7 @@ CLIENT_LEFT = 499
 def note_call(request: Request, task: str, route: Route) -> None:
     """Let the log's line of this request name the task and the model."""
     request.state.task = task
-    request.state.model = route.id
+    request.state.model = route.id if route.upstream is None else f"{route.id}/{route.upstream:.300}"
 
 
 class AccessLog:

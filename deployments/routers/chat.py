@@ -12,6 +12,7 @@ from starlette.types import Scope
 from deployments.calls import Call, Work
 from deployments.chat_fields import check_chat
 from deployments.chat_spelling import as_openai_spells
+from deployments.errors import BadRequest
 from deployments.forms import JSON_TYPE
 from deployments.middleware.access_log import note_call
 from deployments.routers.aiserver.wire import JobFields, bind
@@ -44,13 +45,21 @@ async def read_chat(fields: dict[str, Any], call: Call, request: Request) -> Cha
     check_chat(body)
     ours = {name: body.pop(name) for name in _OURS if name in body}
     wish = await wish_of(call, bind(JobFields, ours)) if ours else call.wish
-    pin = body.pop("provider") if isinstance(body.get("provider"), str) else None
-    route = call.services.gateway.resolve(CHAT.name, body.pop("model", None))
+    pin = _pin(body)
+    route = call.services.gateway.resolve(CHAT.name, body.pop("model", None), pin)
     note_call(request, CHAT.name, route)
     stream, options = bool(body.pop("stream", None)), body.get("stream_options") or {}
     body = await call.services.chat_images.prepared(body, inline=not route.fetches_images)
     work = Work(CHAT.name, ChatRequest(body=body, provider=pin or None), route, wish=wish)
     return Chat(work, stream, bool(options.get("include_usage")))
+
+
+def _pin(body: dict[str, Any]) -> str | None:
+    """Take the name of a provider out of a body; an object of that name is OpenRouter's, and stays."""
+    pin = body.get("provider")
+    if pin is not None and not isinstance(pin, str | dict):
+        raise BadRequest(f"'provider' must be the name of one. Received: {pin!r:.100}", "provider")
+    return body.pop("provider") if isinstance(pin, str) else None
 
 
 async def answer_chat(chat: Chat, call: Call, request: Request) -> Response:

@@ -13,6 +13,7 @@ from pipelines.errors import (
     ProviderError,
     ProviderFailed,
     ProviderLacks,
+    ProviderOverloaded,
     ProviderRefused,
 )
 from pipelines.providers.base import ProviderSettings
@@ -41,21 +42,27 @@ _DENIED = {
     402: "says that the server's account there is spent",
 }
 _LACKING = (403, 404)
-_BUSY = (408, 425, 429, 503, 529)
+_BUSY = (408, 425, 429)
+_OVERLOADED = (503, 529)
+_SPENT = "insufficient_quota"
+"""What OpenAI calls a spent account; it comes as 429, but waiting does not fill an account."""
 
 
 def error_of(
     settings: ProviderSettings, fault: Fault, message: str, retry_after_s: float | None
 ) -> ProviderError:
     """Make the error; `message` is the fault's own, without anything secret."""
-    if fault.status in _DENIED:
+    status = 402 if fault.code == _SPENT else fault.status
+    if status in _DENIED:
         # The vendors' own texts show parts of the key.
         return ProviderDenied(
-            f"{settings.id} {_DENIED[fault.status]} ({settings.key_name or 'none is set'}).", retry_after_s
+            f"{settings.id} {_DENIED[status]} ({settings.key_name or 'none is set'}).", retry_after_s
         )
     said = f": {message}" if message else "."
     if fault.status in _LACKING:
         return ProviderLacks(f"{settings.id} has no such model for this server ({fault.status}){said}")
+    if fault.status in _OVERLOADED:
+        return ProviderOverloaded(f"{settings.id} is overloaded ({fault.status}){said}", retry_after_s)
     if fault.status in _BUSY:
         return ProviderBusy(f"{settings.id} is busy ({fault.status}){said}", retry_after_s)
     if fault.status >= 500 or fault.status < 400:  # the latter: an error as an answer

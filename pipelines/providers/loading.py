@@ -16,6 +16,8 @@ def switched_off(config: ProviderConfig, environ: Mapping[str, str]) -> str | No
     missing = []
     if config.key_env and not environ.get(config.key_env, "").strip():
         missing.append(config.key_env)
+    elif config.key_env and not environ[config.key_env].strip().isascii():
+        return f"{config.key_env} has characters that no key has: copy it again"
     if not _base_url(config, environ):
         missing.append(config.base_url_env or "base_url")
     return f"set {' and '.join(missing)}" if missing else None

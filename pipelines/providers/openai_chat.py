@@ -7,8 +7,8 @@ from contextlib import aclosing
 from pipelines.providers.http import ProviderHttp
 from pipelines.providers.openai_wire import OpenAiApi, fault_of, status_of
 from pipelines.providers.sse import ServerSentEvent
-from pipelines.tasks.base import Workspace
-from pipelines.tasks.chat import ChatEvent, ChatRequest, ChatResult, UsageChunk
+from pipelines.tasks.base import NO_USAGE, Workspace
+from pipelines.tasks.chat import CHARACTERS_PER_TOKEN, ChatEvent, ChatRequest, ChatResult, UsageChunk
 from pipelines.tasks.chat_shapes import json_bytes, usage_of
 
 
@@ -19,10 +19,12 @@ async def run(api: OpenAiApi, request: ChatRequest, workspace: Workspace) -> Cha
         body = json.loads(answer)
         if body.get("choices") is None and (error := body.get("error")):
             raise api.http.fault_error(fault_of(status_of(error), error))
-        usage = usage_of(body.get("usage"))
-        if not isinstance(body["choices"], list):
+        if not isinstance(body["choices"], list) or not body["choices"]:
             raise api.http.failed("answers without choices")
-        return ChatResult(completion=answer.decode(), tokens=usage)
+        completion = answer.decode()
+        told = usage_of(body.get("usage"))
+        usage = told if told != NO_USAGE else request.estimated_usage(len(completion) // CHARACTERS_PER_TOKEN)
+        return ChatResult(completion=completion, tokens=usage)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise api.http.failed("answers with something else than a completion") from error
 

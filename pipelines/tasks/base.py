@@ -59,6 +59,10 @@ class TaskRequest(Record, Generic[ResultT]):
     model: str | None = None
     """What the model is called where the request goes; the routing sets it."""
 
+    def estimated_usage(self, events: int) -> Usage:
+        """Guess what a run used that said nothing of it: it was left, or broke off, after so many events."""
+        return NO_USAGE
+
 
 @dataclass(frozen=True)
 class RunLimits:

@@ -13,6 +13,9 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 from pipelines.tasks.base import Task, TaskRequest, TaskResult, Usage, Workspace
 from pipelines.tasks.chat_shapes import ChatDelta, ChunkWriter, Collector, json_bytes
 
+CHARACTERS_PER_TOKEN = 4
+PICTURE_TOKENS = 1_000
+
 
 class ChatResult(TaskResult):
     """The whole completion."""
@@ -38,6 +41,22 @@ class ChatRequest(TaskRequest[ChatResult]):
     body: dict[str, Any]
     """Without ``model`` and ``stream``: whoever sends it on sets them. ``messages`` is a list that is not
     empty; addresses of pictures in it have passed the address guard."""
+
+    def estimated_usage(self, events: int) -> Usage:
+        """Count a token for each event, and one for every four characters of the messages.
+
+        Four is OpenAI's rule of thumb for English. A picture counts as `PICTURE_TOKENS`, whatever its size.
+        """
+        characters, pictures = 0, 0
+        for message in self.body["messages"]:
+            content = message.get("content")
+            parts = content if isinstance(content, list) else [{"text": content}]
+            characters += sum(len(part.get("text") or "") for part in parts)
+            pictures += sum("image_url" in part for part in parts)
+        return Usage(
+            prompt_tokens=characters // CHARACTERS_PER_TOKEN + pictures * PICTURE_TOKENS + 1,
+            completion_tokens=events,
+        )
 
 
 @dataclass(frozen=True)

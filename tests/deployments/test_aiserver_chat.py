@@ -167,6 +167,12 @@ async def test_embeddings_as_floats_and_as_base64(services: Services, vendor: Op
     assert floats["usage"]["prompt_tokens"] == floats["usage"]["total_tokens"] > 0
 
 
+@pytest.mark.parametrize("given", [["a", 5], ["a", None], [[1], "a"], [[1], [2, "b"]]])
+async def test_inputs_of_different_kinds_are_named(server: ChatServer, given: Any) -> None:
+    answer = await server.client.post("/v1/embeddings", json={"input": given})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input[1]")
+
+
 @pytest.mark.parametrize("given", ["", [], ["a", ""], 5, None])
 async def test_an_empty_input_is_refused(server: ChatServer, given: Any) -> None:
     answer = await server.client.post("/v1/embeddings", json={"model": "x", "input": given})

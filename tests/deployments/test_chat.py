@@ -203,6 +203,44 @@ async def test_a_provider_may_be_pinned(server: ChatServer, first: OpenAiVendor)
     assert first.asked == []
 
 
+async def test_a_pin_chooses_among_those_who_list_a_name(server: ChatServer) -> None:
+    await server.catalogue.refresh()
+    for name in ("first", "second"):
+        answer = await server.chat(model="gpt-5.4", provider=name)
+        assert answer.headers["x-served-by"] == name
+    assert [each.model for each in server.attempts] == ["gpt-5.4", "gpt-5.4"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"provider": 5}, "provider"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "banana", "tools": [TOOL]}, "tool_choice"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(server: ChatServer, fields: dict[str, Any], name: str) -> None:
+    answer = await server.chat(model="gpt", **fields)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/QueueOpenAiChatCompletion"])
+async def test_what_is_nested_too_deeply_is_refused_at_the_door(server: ChatServer, path: str) -> None:
+    deep: Any = []
+    for _ in range(200):
+        deep = [deep]
+    body = {"messages": [{"role": "user", "content": "Hi"}], "x": deep}
+    answer = await server.client.post(path, json={**body, "request": body})
+    assert answer.status_code == 400
+    assert "nested deeper than 100 levels" in answer.text
+
+
+async def test_an_answer_without_a_choice_is_none(server: ChatServer, first: OpenAiVendor) -> None:
+    first.bad_days.extend([BadDay(body=b'{"choices": [], "usage": {}}')] * 2)
+    answer = await server.chat(model="first/any")
+    assert (answer.status_code, "without choices" in answer.text) == (502, True)
+
+
 async def test_an_object_called_provider_is_openrouters_and_passes_through(
     server: ChatServer, first: OpenAiVendor
 ) -> None:

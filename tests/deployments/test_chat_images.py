@@ -116,7 +116,17 @@ async def test_what_is_no_picture_is_refused(images: ChatImages, path: str, reas
 
 
 @pytest.mark.parametrize(
-    "url", ["", 5, None, "data:text/html;base64,PGI+", "data:image/png,raw", "data:image/png;base64,"]
+    "url",
+    [
+        "",
+        5,
+        None,
+        "data:text/html;base64,PGI+",
+        "data:image/png,raw",
+        "data:image/png;base64,",
+        "data:image/png;base64,@@@@",
+        "data:image/png;base64,PGI+",
+    ],
 )
 async def test_what_is_no_address_is_refused(images: ChatImages, url: Any) -> None:
     with pytest.raises(BadRequest):

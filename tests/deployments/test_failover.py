@@ -328,6 +328,16 @@ async def test_what_it_cost_is_told() -> None:
     assert [(each.owner, each.usage, each.cost) for each in on.attempts] == [("7", USAGE, 3.75)] * 2
 
 
+async def test_who_leaves_a_stream_pays_for_what_was_said() -> None:
+    on = stage(Answers("a"), routing={"a": RoutingConfig(price=PriceConfig(input=1, output=1_000_000))})
+    events = on.failover.stream("chat", REQUEST, INFO)
+    assert [await anext(events), await anext(events)] == [ServedBy("a"), b"a"]
+    await events.aclose()
+    (left,) = on.attempts
+    assert (left.outcome, left.usage) == ("cancelled", Usage(prompt_tokens=1, completion_tokens=1))
+    assert left.cost == pytest.approx(1, rel=1e-3)
+
+
 async def test_a_failed_attempt_costs_nothing() -> None:
     backend = Answers("a", ProviderDenied("no."))
     on = stage(backend, routing={"a": RoutingConfig(price=PriceConfig(request=1.0))})

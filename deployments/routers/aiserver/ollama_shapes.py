@@ -96,7 +96,7 @@ class OllamaAnswer:
     def end(self, text: str) -> dict[str, Any]:
         """Write the end, or the whole; durations are in nanoseconds."""
         now = time.perf_counter()
-        first = self.first or now
+        first = self.first or self.started  # a whole answer is not told apart
         return {
             **self.piece(text),
             "done": True,

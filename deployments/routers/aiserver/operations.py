@@ -38,7 +38,7 @@ async def _work(operation: AnyOperation, form: Form, call: Call, request: Reques
     with field_names({**operation.field_names, "model": model_field}, label=pascal_words):
         pin = {"provider": job_fields.provider}
         task_request = operation.to_request(wire, files).model_copy(update=pin)
-        route = call.services.gateway.resolve(operation.task, model)
+        route = call.services.gateway.resolve(operation.task, model, job_fields.provider)
     note_call(request, operation.task, route)
     # Under the operation's own names: clients spell them in any case.
     return Work(operation.task, task_request, route, replace(form, files=files), wish)

@@ -45,7 +45,7 @@ async def embed(request: Request, call: CallDep) -> JSONResponse:
         asked = EmbeddingRequest(
             inputs=_inputs(body.get("input")), dimensions=fields.dimensions, provider=fields.provider
         )
-        route = call.services.gateway.resolve(EMBEDDING.name, fields.model)
+        route = call.services.gateway.resolve(EMBEDDING.name, fields.model, fields.provider)
         note_call(request, EMBEDDING.name, route)
         served = await call.run(Work(EMBEDDING.name, asked, route, wish=call.wish))
     return JSONResponse(embedding_list(served.result, fields.encoding_format))
@@ -61,4 +61,10 @@ def _inputs(value: Any) -> Any:
         value = [value]
     if any(each == "" or each == [] for each in value):
         raise BadRequest("'input' has an empty text. Leave it out.", "input", "NotEmpty")
+    kind = str if isinstance(value[0], str) else list
+    for place, each in enumerate(value):
+        if not isinstance(each, kind) or (kind is list and not all(type(token) is int for token in each)):
+            name = f"input[{place}]"
+            wanted = "a text" if kind is str else "a list of tokens"
+            raise BadRequest(f"'{name}' must be {wanted}, as the others are. Received: {each!r:.60}", name)
     return value

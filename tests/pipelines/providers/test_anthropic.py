@@ -17,6 +17,7 @@ from pipelines.errors import (
     ProviderDenied,
     ProviderFailed,
     ProviderLacks,
+    ProviderOverloaded,
     ProviderRefused,
 )
 from pipelines.providers.anthropic import AnthropicProvider
@@ -446,7 +447,7 @@ async def test_half_a_surrogate_pair_is_passed_on(
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
-        ("overloaded_error", ProviderBusy),
+        ("overloaded_error", ProviderOverloaded),
         ("rate_limit_error", ProviderBusy),
         ("api_error", ProviderFailed),
         ("timeout_error", ProviderFailed),
@@ -478,7 +479,7 @@ async def test_an_error_in_a_stream(
         (413, ProviderRefused),
         (429, ProviderBusy),
         (500, ProviderFailed),
-        (529, ProviderBusy),
+        (529, ProviderOverloaded),
     ],
 )
 async def test_errors(

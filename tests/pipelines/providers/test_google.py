@@ -16,6 +16,7 @@ from pipelines.errors import (
     ProviderDenied,
     ProviderFailed,
     ProviderLacks,
+    ProviderOverloaded,
     ProviderRefused,
 )
 from pipelines.providers.base import ListedModel, ProviderSettings
@@ -436,7 +437,7 @@ async def test_logprobs(vendor: GoogleVendor, provider: GoogleProvider, workspac
         (404, ProviderLacks),
         (429, ProviderBusy),
         (500, ProviderFailed),
-        (503, ProviderBusy),
+        (503, ProviderOverloaded),
         (504, ProviderFailed),
     ],
 )

@@ -16,6 +16,7 @@ from pipelines.errors import (
     ProviderError,
     ProviderFailed,
     ProviderLacks,
+    ProviderOverloaded,
     ProviderRefused,
 )
 from pipelines.providers import http
@@ -130,8 +131,8 @@ async def test_half_a_surrogate_pair_is_sent_as_it_came(vendor: OddVendor, clien
         (429, ProviderBusy),
         (500, ProviderFailed),
         (502, ProviderFailed),
-        (503, ProviderBusy),
-        (529, ProviderBusy),
+        (503, ProviderOverloaded),
+        (529, ProviderOverloaded),
     ],
 )
 async def test_statuses(
@@ -303,6 +304,18 @@ async def test_a_download_is_not_led_into_our_own_network(vendor: OddVendor, cli
     with pytest.raises(ProviderFailed, match="sends us elsewhere"):
         [piece async for piece in client.download(f"{vendor.url}/redirect")]
     assert [asked.path for asked in vendor.asked] == ["/redirect"]
+
+
+async def test_a_spent_account_is_not_waited_for(vendor: OddVendor, client: ProviderHttp) -> None:
+    spent = {
+        "error": {
+            "message": "You exceeded your quota.",
+            "type": "insufficient_quota",
+            "code": "insufficient_quota",
+        }
+    }
+    vendor.bad_days.append(BadDay(429, body=json.dumps(spent).encode()))
+    assert type(await failure(client)) is ProviderDenied
 
 
 async def test_a_large_answer(client: ProviderHttp) -> None:
