@@ -11,6 +11,7 @@ from configs.settings import Settings
 from deployments.cli.environment import token_file
 from deployments.cli.local_cluster import LocalCluster
 from deployments.runs import ModelState
+from pipelines.providers.loading import switched_off
 from pipelines.tasks.base import Task
 from pipelines.tasks.text_to_image import TEXT_TO_IMAGE
 from pipelines.tasks.text_to_speech import TEXT_TO_SPEECH
@@ -37,8 +38,16 @@ API key:   {self.settings.api_key_file}
 Dashboard: {self.cluster.dashboard_url}   (its token: {token_file(os.environ)})
 Metrics:   {self.cluster.metrics_url}   (Prometheus)
 Cluster:   source {self.env_file}   (before a Python service that calls it by handle)
+Providers: {self._providers()}
 {self._request()}
 Ctrl-C stops it."""
+
+    def _providers(self) -> str:
+        providers = self.config.args.providers
+        on = [each.id for each in providers if switched_off(each, os.environ) is None]
+        names = [each.key_env or each.base_url_env for each in providers if each.id not in on]
+        off = f"set {', '.join(name for name in names if name)} for more" if any(names) else ""
+        return "   ".join(part for part in (", ".join(on) or "none", f"({off})" if off else "") if part)
 
     def _missing(self) -> str:
         missing = [name for name, state in self.states.items() if state == ModelState.UNAVAILABLE]

@@ -131,6 +131,8 @@ async def usage(request: Request, call: CallDep) -> JSONResponse:
     today = datetime.now(UTC).date()
     first = _day(query.get("from"), "from") or today.replace(day=1)
     last = _day(query.get("to"), "to") or today
+    if first > last:
+        raise BadRequest(f"'from' ({first}) must not come after 'to' ({last}).", "from")
     owner = _owner(call, query)
     ledger = call.services.ledger
     rows = await ledger.rows(f"{first}", f"{last}", owner)

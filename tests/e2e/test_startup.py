@@ -19,6 +19,7 @@ pytestmark = pytest.mark.e2e
 def test_the_banner_says_what_a_newcomer_needs(server: Server) -> None:
     assert f"AI Server is ready, without lost-voice (cpu): {server.url}" in server.banner
     assert str(server.data_dir / "api-key") in server.banner
+    assert "Providers: groq, ollama   (set OPENAI_API_KEY, " in server.banner
     assert re.search(r"Dashboard: http://127\.0\.0\.1:\d+", server.banner)
 
 
