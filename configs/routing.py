@@ -58,8 +58,8 @@ class ProviderConfig(Config):
     key_env: str | None = None
     """Environment variable with the key, which switches the provider on; None: it needs no key."""
     concurrency: int = Field(default=64, ge=1, le=10_000)
-    """Requests at once from one ingress, of all its models together; also how many jobs of models that
-    ``models`` does not list run at once."""
+    """Requests at once from one ingress for each model of ``models`` that it serves, and for all its other
+    models together; also how many jobs of the latter run at once."""
     connect_s: float = Field(default=5.0, gt=0)
     first_byte_s: float = Field(default=55.0, gt=0)
     """Until the answer begins; then the next candidate is asked."""

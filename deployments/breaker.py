@@ -28,7 +28,8 @@ class Breaker:
         self._failures = 0
         self._pauses = 0
         self._open_until: float | None = None
-        self._is_probing = False
+        self.is_probing = False
+        """Whether a request tries it after a pause."""
         self.last_failure = ""
         """What it said, for people."""
 
@@ -47,7 +48,7 @@ class Breaker:
     def lets_pass(self) -> bool:
         """Whether the next request may ask the candidate; while it is half open only one may."""
         circuit = self.circuit
-        return circuit == Circuit.CLOSED or (circuit == Circuit.HALF_OPEN and not self._is_probing)
+        return circuit == Circuit.CLOSED or (circuit == Circuit.HALF_OPEN and not self.is_probing)
 
     @property
     def opens_in_s(self) -> float:
@@ -56,13 +57,15 @@ class Breaker:
 
     def begin(self) -> None:
         """Note that a request asks the candidate."""
-        self._is_probing = self.circuit == Circuit.HALF_OPEN
+        self.is_probing = self.circuit == Circuit.HALF_OPEN
 
     def succeed(self) -> None:
         """Note that it did what it was asked."""
+        if self.circuit == Circuit.OPEN:
+            return  # the request began before it failed, and says nothing of how it is now
         self._failures = self._pauses = 0
         self._open_until = None
-        self._is_probing = False
+        self.is_probing = False
         self.last_failure = ""
 
     def fail(self, reason: str, *, pause_s: float | None = None, at_once: bool = False) -> None:
@@ -73,8 +76,8 @@ class Breaker:
             pause_s: how long it wants to be left alone (``Retry-After``); opens the circuit for so long.
             at_once: whether one failure is enough, because asking again cannot help.
         """
-        was_probe = self._is_probing
-        self._is_probing = False
+        was_probe = self.is_probing
+        self.is_probing = False
         self._failures += 1
         self.last_failure = reason
         if pause_s is not None or at_once or was_probe or self._failures >= self._config.failures:
@@ -82,7 +85,7 @@ class Breaker:
 
     def give_up(self) -> None:
         """Note that the caller left before the candidate could show whether it is well."""
-        self._is_probing = False
+        self.is_probing = False
 
     def _open(self, pause_s: float | None) -> None:
         if pause_s is None:

@@ -1,6 +1,7 @@
 """The candidates of a model: who may serve it, and which of them is the best choice now."""
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -46,13 +47,17 @@ class Candidate:
     price_of: Callable[[str], PriceConfig] = lambda _: NO_PRICE
     """Gives the price by the name of the model there."""
     room: Room = field(default_factory=Room)
+    whole: "Candidate | None" = None
+    """The one that stands for all models of its provider, where this stands for one of them."""
     _named: dict[str, "Candidate"] = field(default_factory=dict)
 
     def named(self, model: str | None) -> "Candidate":
         """Give the one that stands for `model` alone: its failures say nothing of the provider's others."""
-        if self.model is not None or model is None:
+        if self.model is not None or model is None or self.breaker.circuit != Circuit.CLOSED:
             return self
-        one = self._named.pop(model, None) or replace(self, breaker=self.breaker.another(), _named={})
+        one = self._named.pop(model, None) or replace(
+            self, breaker=self.breaker.another(), whole=self, _named={}
+        )
         self._named[model] = one  # the last one now
         if len(self._named) > MAX_NAMED:
             del self._named[next(iter(self._named))]
@@ -61,6 +66,8 @@ class Candidate:
     @property
     def breakers(self) -> tuple[Breaker, ...]:
         """How well it is, for each of the models that it was asked for."""
+        if self.breaker.circuit != Circuit.CLOSED:
+            return (self.breaker,)
         return tuple(each.breaker for each in self._named.values()) or (self.breaker,)
 
     @property
@@ -90,6 +97,20 @@ class Candidate:
         return self.routing.concurrency is None or self.in_flight < self.routing.concurrency
 
     @property
+    def places(self) -> float:
+        """How many of those who wait shall look at it again: nobody can ask it while its circuit is open."""
+        if self.breaker.circuit == Circuit.OPEN:
+            return math.inf  # they look elsewhere
+        if self.breaker.circuit == Circuit.HALF_OPEN:
+            return 1
+        return math.inf if self.routing.concurrency is None else self.routing.concurrency - self.in_flight
+
+    @property
+    def may_have_room(self) -> bool:
+        """Whether it is worth while to wait for it: it is well, or is being tried."""
+        return self.breaker.lets_pass or self.breaker.is_probing
+
+    @property
     def load(self) -> float:
         """How full it is: by its limit, where it has one, and its weight."""
         return self.in_flight / ((self.routing.concurrency or 1) * self.routing.weight)
@@ -116,7 +137,7 @@ class Candidates:
         """Take all of them; `choose` gives a number from 0 to 1 by chance."""
         self.all = tuple(candidates)
         self._choose = choose
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[None], Collection[Candidate]]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -169,25 +190,30 @@ class Candidates:
             yield
         finally:
             candidate.room.in_flight -= 1
-            self._wake_next()
+            self._wake(candidate)
 
-    async def room(self, *, first: bool = False) -> None:
-        """Wait until a request has ended, in the order of arrival; `first` is for who waited in vain."""
+    async def room(self, wanted: Collection[Candidate], *, first: bool = False) -> None:
+        """Wait until one of these may have room, in the order of arrival; who waited in vain is `first`."""
         future = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if first else self._waiting.append)(future)
+        waiter = (future, wanted)
+        (self._waiting.appendleft if first else self._waiting.append)(waiter)
         try:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
-                self._wake_next()  # it was this one's turn
+                for each in wanted:
+                    self._wake(each)  # it was this one's turn
             raise
         finally:
-            if future in self._waiting:
-                self._waiting.remove(future)
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
 
-    def _wake_next(self) -> None:
-        while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
+    def _wake(self, candidate: Candidate) -> None:
+        """Wake as many of those who wait for a candidate as may ask it now; all of them where nobody may."""
+        places = candidate.places
+        for future, wanted in tuple(self._waiting):
+            if places == 0:
                 return
+            if not future.done() and any(each.room is candidate.room for each in wanted):
+                future.set_result(None)
+                places -= 1

@@ -24,9 +24,21 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
 class ChatImages:
     """Looks after the addresses of pictures in a request."""
 
-    def __init__(self, guard: AddressGuard, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """Take who knows where the server may go; a test puts its own transport below."""
+    def __init__(
+        self,
+        guard: AddressGuard,
+        transport: httpx.AsyncBaseTransport | None = None,
+        max_length: int = 50 * 1024 * 1024,
+    ) -> None:
+        """Take who knows where the server may go.
+
+        Args:
+            guard: knows it.
+            transport: a test's own, below the guard.
+            max_length: of all pictures of a request together, as base64.
+        """
         self._guard = guard
+        self._max_length = max_length
         self._transport = GuardedTransport(guard, transport)
 
     async def prepared(self, body: dict[str, Any], *, inline: bool) -> dict[str, Any]:
@@ -38,8 +50,13 @@ class ChatImages:
         places = list(_addresses(body))
         if len(places) > MAX_IMAGES:
             raise BadRequest(f"A request may have at most {MAX_IMAGES} pictures.", "messages")
-        found = await asyncio.gather(*(self._prepare(url, name, inline) for _, url, name in places))
-        return _replaced(body, {path: url for (path, _, _), url in zip(places, found, strict=True)})
+        found: dict[tuple[int, int], str] = {}
+        # One after the other: fifty at once could fill the memory before their sum is known.
+        for path, url, name in places:
+            found[path] = await self._prepare(url, name, inline)
+            if inline and sum(map(len, found.values())) > self._max_length:
+                raise BadRequest(f"The pictures have more than {self._max_length} bytes as base64.", name)
+        return _replaced(body, found)
 
     async def _prepare(self, url: str, name: str, inline: bool) -> str:
         if url.startswith("data:"):

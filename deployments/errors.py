@@ -139,10 +139,20 @@ class ReplicaLost(ApiError):
 class NobodyLeft(ApiError):
     """Every candidate of the model failed, or is left alone because it has failed."""
 
-    def __init__(self, message: str, retry_after_s: float, is_busy: bool = False) -> None:
-        """Keep when it is worth while to ask again, and whether they only had too much to do."""
+    def __init__(
+        self, message: str, retry_after_s: float, is_busy: bool = False, was_asked: bool = True
+    ) -> None:
+        """Keep when it is worth while to ask again, and what became of the request.
+
+        Args:
+            message: for people.
+            retry_after_s: seconds.
+            is_busy: whether all of them only had too much to do.
+            was_asked: whether anybody was asked at all.
+        """
         super().__init__(message)
-        self.args = (message, retry_after_s, is_busy)
+        self.args = (message, retry_after_s, is_busy, was_asked)
+        self.was_asked = was_asked
         self.retry_after_s = retry_after_s
         self.is_busy = is_busy
         self.status = HTTPStatus.TOO_MANY_REQUESTS if is_busy else HTTPStatus.SERVICE_UNAVAILABLE

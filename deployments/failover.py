@@ -212,12 +212,12 @@ def _judge(candidate: Candidate, error: Exception) -> None:
     """Tell the candidate's breaker what an error says of it."""
     if isinstance(error, _HARMLESS):
         candidate.breaker.give_up()
+    elif isinstance(error, ProviderDenied):
+        # Of all models of the provider: it is the key, or the account, that is not accepted.
+        for each in (candidate, candidate.whole or candidate):
+            each.breaker.fail(str(error), pause_s=error.retry_after_s, at_once=True)
     elif isinstance(error, _FAULTS):
-        candidate.breaker.fail(
-            str(error),
-            pause_s=getattr(error, "retry_after_s", None),
-            at_once=isinstance(error, ProviderDenied),
-        )
+        candidate.breaker.fail(str(error), pause_s=getattr(error, "retry_after_s", None))
     elif isinstance(error, (PipelineError, ApiError)):
         candidate.breaker.succeed()  # it is well enough to refuse
     else:

@@ -58,7 +58,8 @@ class Ingress:
         database = Database(settings.database_url)
         ledger = UsageLedger(database)
         self._book = AttemptBook(ledger, ProviderMetrics())
-        outside = Outside.of(config.providers, os.environ)
+        guard = AddressGuard(config.outside.allow_networks)
+        outside = Outside.of(config.providers, os.environ, guard)
         catalogue = ProviderCatalogue(outside.discoverable(config.providers))
         self._catalogue = catalogue
         metrics = ServeMetrics()
@@ -73,7 +74,6 @@ class Ingress:
         states = ModelStates(application, deployments, config.timeouts.stall_s)
         signals = HandleSignals(deployments[JOBS_ID])
         keys = KeyStore(database)
-        guard = AddressGuard(config.outside.allow_networks)
 
         async def key_of(presented: str) -> ApiKey | None:
             return await database.run(keys.find, digest_of(presented))
@@ -92,7 +92,7 @@ class Ingress:
                 guard,
                 config.jobs.lease_s,
             ),
-            chat_images=ChatImages(guard),
+            chat_images=ChatImages(guard, max_length=config.limits.chat_bytes),
             ledger=ledger,
             queue_state=signals.state,
             model_states=lambda: states.of(tuple(gateway.routes)),

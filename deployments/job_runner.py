@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray import serve
 
+from cluster.address_guard import AddressGuard
 from cluster.artifacts.local import local_store
 from cluster.jobs.database import Database
 from cluster.jobs.job import Broken, ClaimedJob, Outcome
@@ -65,7 +66,7 @@ class JobRunner:
             config,
             native=lambda model: _backend(model, application),
             external=lambda provider: ProviderBackend(provider, artifacts, run_limits(config)),
-            outside=Outside.of(config.providers, os.environ),
+            outside=Outside.of(config.providers, os.environ, AddressGuard(config.outside.allow_networks)),
             observe=self._book.note,
         ).gateway()
         keys = KeyStore(database)

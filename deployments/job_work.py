@@ -33,7 +33,7 @@ from pipelines.tasks.base import TaskResult
 
 logger = logging.getLogger("ai_server.jobs")
 
-_NOT_READY = (Busy, ModelLoadError, StoreFull, ProviderBusy, ProviderDenied)
+_NOT_READY = (Busy, ModelLoadError, StoreFull, StoreUnavailable, ProviderBusy, ProviderDenied)
 """The server cannot do it now, whatever the job: it waits, and uses up no attempt."""
 NOT_READY_PAUSE_S = 10.0
 _HEALS = (ReplicaLost, Cancelled, ProviderFailed, NobodyLeft)
@@ -126,7 +126,10 @@ def _verdict(error: Exception, attempt: int) -> Broken:
     if isinstance(error, UnknownTask):
         return Broken("NotSupportedException", f"This server cannot do {error} any more.")
     problem = problem_of(error)
-    if isinstance(error, _NOT_READY) or (isinstance(error, NobodyLeft) and error.is_busy):
+    if isinstance(error, NobodyLeft) and (error.is_busy or not error.was_asked):
+        pause_s = max(NOT_READY_PAUSE_S, error.retry_after_s)
+        return Broken(problem.code, problem.message, pause_s, counts=False)
+    if isinstance(error, _NOT_READY):
         return Broken(problem.code, problem.message, NOT_READY_PAUSE_S, counts=False)
     if problem.code == "InternalServerError":
         logger.error("A job failed for an unforeseen reason", exc_info=error)

@@ -53,8 +53,8 @@ class Search:
             if candidate is not None:
                 self._left.remove(candidate)
                 return candidate
-            if any(each.breaker.lets_pass for each in self._left):
-                await self._wait_for_room(has_waited)
+            if able := [each for each in self._left if each.may_have_room]:
+                await self._wait_for_room(able, has_waited)
                 has_waited = True
             else:
                 await self._next_round()
@@ -63,10 +63,10 @@ class Search:
         """Note that a candidate that was asked failed."""
         self._failed.append((candidate, error))
 
-    async def _wait_for_room(self, has_waited: bool) -> None:
+    async def _wait_for_room(self, wanted: list[Candidate], has_waited: bool) -> None:
         if not has_waited and self._candidates.waiting >= self._max_waiting:
             raise Busy()
-        await self._candidates.room(first=has_waited)
+        await self._candidates.room(wanted, first=has_waited)
 
     async def _next_round(self) -> None:
         """Pause, then begin again with those that may do better another time."""
@@ -74,10 +74,11 @@ class Search:
         if self._round >= self._config.rounds or not again:
             raise self._failure()
         pause_s = self._config.pause_s * 2 ** (self._round - 1) * (0.5 + self._chance() / 2)
-        pause_s = max(pause_s, min(each.breaker.opens_in_s for each in again))
-        if pause_s > self._config.max_pause_s:
+        closed_s = min(each.breaker.opens_in_s for each in again)
+        if max(pause_s, closed_s) > self._config.max_pause_s:
             raise self._failure()
-        await asyncio.sleep(pause_s)
+        # Behind a `Retry-After`, not within it: all who were refused would come back at the same moment.
+        await asyncio.sleep(closed_s + pause_s)
         self._round += 1
         self._left = again
         self._failed = [(each, error) for each, error in self._failed if each not in again]
@@ -94,6 +95,7 @@ class Search:
             " ".join([*map(str, errors), *(_left_alone(each) for each in self._left)]),
             min((each.breaker.opens_in_s for each in self._all), default=0.0),
             is_busy=bool(errors) and all(isinstance(error, (Busy, ProviderBusy)) for error in errors),
+            was_asked=bool(errors),
         )
 
 

@@ -1,5 +1,6 @@
 """What the routes of chat share: from a body in any spelling to work, and from its events to a stream."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from deployments.streaming import EVENT_STREAM, StreamedResponse, data_line, tol
 from pipelines.tasks.chat import CHAT, ChatEvent, ChatRequest, ChatResult, UsageChunk
 
 _OURS = ("ref_id", "tag", "reply_to")
+_SCHEMAS = {"tools", "response_format"}
+"""Fields that hold JSON Schemas."""
 _DONE = data_line(b"[DONE]")
 
 
@@ -42,7 +45,10 @@ async def read_chat(fields: dict[str, Any], call: Call, request: Request) -> Cha
         ModelNotFound: there is no such model; lists what there is.
     """
     body = as_openai_spells(fields)
-    check_chat(body)
+    if body.keys() & _SCHEMAS:
+        await asyncio.to_thread(check_chat, body)  # a schema may take a while
+    else:
+        check_chat(body)
     ours = {name: body.pop(name) for name in _OURS if name in body}
     wish = await wish_of(call, bind(JobFields, ours)) if ours else call.wish
     pin = _pin(body)

@@ -128,7 +128,8 @@ def _fields(job: Job, base_url: str, estimate: Estimate | None) -> dict[str, Any
         "started_date": date_of(job.started_at),
         "completed_date": date_of(job.finished_at),
         "duration_ms": None if job.duration_s is None else round(job.duration_s * 1000),
-        "results": outputs.results if outputs else None,
+        # What is an object, as a chat's answer, is shown by the status of its operation.
+        "results": getattr(outputs, "results", None),
         "notes": getattr(outputs, "notes", None),
         "response_status": fault_of(job),
     }

@@ -55,7 +55,7 @@ class Usage(_Answer):
     first_day: str
     last_day: str
     monthly_budget: float | None
-    """US dollars; of the key that asks."""
+    """US dollars; where it is its own usage that a key asks for."""
     spent_this_month: float
     total: UsageTotals
     rows: tuple[UsageView, ...]
@@ -139,7 +139,7 @@ async def usage(request: Request, call: CallDep) -> JSONResponse:
     body = Usage(
         first_day=f"{first}",
         last_day=f"{last}",
-        monthly_budget=call.key.monthly_budget,
+        monthly_budget=call.key.monthly_budget if owner == call.owner else None,
         spent_this_month=round(await (ledger.spent_by_all() if owner is None else ledger.spent(owner)), 6),
         total=UsageTotals(**_sums(Totals.sum_of(row.totals for row in rows))),
         rows=tuple(_view(row) for row in rows),

@@ -1,13 +1,15 @@
 """The contract between a provider and the routing."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pipelines.tasks.base import Record, TaskRequest, TaskResult, Workspace
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
+CheckAddress: TypeAlias = Callable[[str], Awaitable[str | None]]
+"""Says why the server must not contact an address; None where it may."""
 
 
 class ProviderOptions(Record):
@@ -30,6 +32,8 @@ class ProviderSettings:
     """Until the answer begins."""
     silence_s: float = 60.0
     """Between two pieces of an answer."""
+    check_address: CheckAddress | None = field(default=None, repr=False)
+    """Looks at addresses that its answers name before they are asked; None trusts it."""
 
 
 @dataclass(frozen=True)

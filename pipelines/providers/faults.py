@@ -84,9 +84,9 @@ def retry_after_s(headers: Mapping[str, str], now: Callable[[], float] = time.ti
         return seconds
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now())
 
 
 def _seconds(text: str, per_second: int = 1) -> float | None:

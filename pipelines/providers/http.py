@@ -186,6 +186,13 @@ class ProviderHttp:
             raise self.failed(f"names an address of the kind {url.scheme}")
         return path
 
+    async def _check(self, url: str) -> None:
+        """See that a stranger's address, which may be what his model said, is on the internet."""
+        check = self._settings.check_address
+        is_own = URL(url).origin() == URL(self._settings.base_url).origin()
+        if check is not None and not is_own and await check(url) is not None:
+            raise self.failed("names an address where this server must not go")
+
     @asynccontextmanager
     async def _opened(
         self,
@@ -199,6 +206,8 @@ class ProviderHttp:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and give its answer once it begins well; closing what is not read whole."""
         url = self._address(path, is_foreign)
+        if is_foreign:
+            await self._check(url)
         own = {} if is_foreign else self._headers
         name = self._settings.id
         first_byte_s = max(patience_s or 0, self._settings.first_byte_s)

@@ -1,6 +1,7 @@
 """From the configuration's ``providers`` to those that take part on this machine."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from configs.routing import ProviderConfig
 from pipelines.errors import ModelLoadError
 from pipelines.loading import import_class
-from pipelines.providers.base import Provider, ProviderSettings
+from pipelines.providers.base import CheckAddress, Provider, ProviderSettings
 
 
 def switched_off(config: ProviderConfig, environ: Mapping[str, str]) -> str | None:
@@ -23,13 +24,21 @@ def switched_off(config: ProviderConfig, environ: Mapping[str, str]) -> str | No
     return f"set {' and '.join(missing)}" if missing else None
 
 
-def load_providers(configs: Sequence[ProviderConfig], environ: Mapping[str, str]) -> dict[str, Provider]:
+def load_providers(
+    configs: Sequence[ProviderConfig], environ: Mapping[str, str], check_address: CheckAddress | None = None
+) -> dict[str, Provider]:
     """Make the client of each provider that is switched on, by the provider's id. Nobody is contacted.
+
+    Args:
+        configs: of all providers.
+        environ: switches them on.
+        check_address: looks at the addresses that their answers name.
 
     Raises:
         ModelLoadError: a class or an option of the configuration is wrong; names the provider.
     """
-    return {config.id: _load(config, environ) for config in configs if switched_off(config, environ) is None}
+    on = (config for config in configs if switched_off(config, environ) is None)
+    return {config.id: _load(config, environ, check_address) for config in on}
 
 
 def check_provider(config: ProviderConfig) -> None:
@@ -37,9 +46,10 @@ def check_provider(config: ProviderConfig) -> None:
     _client(config)
 
 
-def _load(config: ProviderConfig, environ: Mapping[str, str]) -> Provider:
+def _load(config: ProviderConfig, environ: Mapping[str, str], check_address: CheckAddress | None) -> Provider:
     client, options = _client(config)
-    provider: Provider = client(_settings(config, environ), options)
+    settings = replace(_settings(config, environ), check_address=check_address)
+    provider: Provider = client(settings, options)
     return provider
 
 

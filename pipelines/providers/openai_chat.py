@@ -17,7 +17,7 @@ async def run(api: OpenAiApi, request: ChatRequest, workspace: Workspace) -> Cha
     answer = await api.http.post("/chat/completions", {**request.body, "model": request.model})
     try:
         body = json.loads(answer)
-        if body.get("choices") is None and (error := body.get("error")):
+        if error := body.get("error"):
             raise api.http.fault_error(fault_of(status_of(error), error))
         if not isinstance(body["choices"], list) or not body["choices"]:
             raise api.http.failed("answers without choices")
@@ -64,7 +64,7 @@ def _read_special_chunk(http: ProviderHttp, data: bytes) -> tuple[ChatEvent, ...
         choices, usage, error = chunk.get("choices"), chunk.get("usage"), chunk.get("error")
     except (ValueError, AttributeError, RecursionError) as fault:
         raise http.failed("sends a chunk that is no JSON object") from fault
-    if error and not choices:
+    if error:  # also beside a choice, as OpenRouter ends a stream that broke off
         raise http.fault_error(fault_of(status_of(error), error))
     if not isinstance(usage, dict):
         return (data,)

@@ -10,6 +10,7 @@ from pipelines.providers.openai_wire import OpenAiApi
 from pipelines.seeing.pictures import as_seen
 from pipelines.seeing.wishes import Wish
 from pipelines.tasks.base import Workspace
+from pipelines.tasks.chat_shapes import usage_of
 from pipelines.tasks.image_to_text import ImageToTextRequest, ImageToTextResult
 
 _MAX_SIDE = 2_048
@@ -52,4 +53,5 @@ def _data_url(request: ImageToTextRequest, workspace: Workspace) -> str:
 
 
 def _result(body: Any) -> ImageToTextResult:
-    return ImageToTextResult(text=body["choices"][0]["message"]["content"].strip())
+    text = body["choices"][0]["message"]["content"].strip()
+    return ImageToTextResult(text=text, tokens=usage_of(body.get("usage")))

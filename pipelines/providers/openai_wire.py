@@ -36,7 +36,9 @@ class OpenAiOptions(ProviderOptions):
     tasks: dict[OpenAiTaskName, Patterns] = Field(default={"chat": ("*",)})
     """Task -> patterns of the names of the models that do it; the first task that fits counts, and with it
     those of its kind (the three that draw; chat and image-to-text) that fit too."""
-    fetches_images: bool = True
+    fetches_images: bool = False
+    """Whether it may be told the address of a picture. False for what stands in your own network: it would
+    go wherever a caller sends it. The picture is fetched here then."""
     asks_for_usage: bool = True
     """Whether it knows ``stream_options``."""
     headers: dict[str, str] = Field(default_factory=dict)

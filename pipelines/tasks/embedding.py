@@ -32,6 +32,11 @@ class EmbeddingRequest(TaskRequest[EmbeddingResult]):
     dimensions: int | None = Field(default=None, ge=1, le=65_536)
     """How many numbers a vector shall have, for models that can shorten it."""
 
+    def estimated_usage(self, events: int) -> Usage:
+        """Count a token for every four characters, or each that was given."""
+        length = sum(max(1, len(each) // 4) if isinstance(each, str) else len(each) for each in self.inputs)
+        return Usage(prompt_tokens=length)
+
 
 @runtime_checkable
 class EmbeddingPipeline(Protocol):

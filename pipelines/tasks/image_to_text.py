@@ -4,7 +4,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from pipelines.tasks.base import MediaKey, Record, Task, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.base import MediaKey, Record, Task, TaskRequest, TaskResult, Usage, Workspace
 
 MAX_PROMPT_LENGTH = 10_000
 """Characters."""
@@ -34,6 +34,13 @@ class ImageToTextResult(TaskResult):
 
     text: str
     labels: tuple[Label, ...] = ()
+    tokens: Usage = Usage()
+    """Of models that count them."""
+
+    @property
+    def usage(self) -> Usage:
+        """Tell the tokens."""
+        return self.tokens
 
 
 class ImageToTextRequest(TaskRequest[ImageToTextResult]):

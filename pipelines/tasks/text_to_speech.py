@@ -14,6 +14,8 @@ from pipelines.tasks.base import MediaKey, Task, TaskRequest, TaskResult, Usage,
 
 MAX_TEXT_LENGTH = 20_000
 """Characters; about 20 minutes of speech, well above OpenAI's limit of 4,096."""
+CHARACTERS_PER_SECOND = 15.0
+"""Of English read aloud at 150 words a minute."""
 
 
 class TextToSpeechResult(TaskResult):
@@ -40,6 +42,10 @@ class TextToSpeechRequest(TaskRequest[TextToSpeechResult]):
     seed: int | None = Field(default=None, ge=0)
     """Makes voices with a random part repeatable, where the engine can."""
     response_format: AudioFormat = AudioFormat.WAV
+
+    def estimated_usage(self, events: int) -> Usage:
+        """Count the seconds in which a person would read the text: a stream does not tell its length."""
+        return Usage(audio_s=len(self.text) / CHARACTERS_PER_SECOND / self.speed)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ async def chat_server(
         given.pop("more_providers", None)
         settings = ServerConfig.model_validate({**given, "limits": services.config.limits})
         environ = {f"{name.upper()}_KEY": "sk-secret-key" for name in vendors}
-        outside = Outside.of(settings.providers, environ)
+        outside = Outside.of(settings.providers, environ, AddressGuard(("127.0.0.0/8",)))
         for provider in outside.providers.values():
             stack.push_async_callback(provider.close)
         attempts: list[Attempt] = []

@@ -54,6 +54,17 @@ async def test_a_chat_is_queued_and_its_status_has_the_completion(
     assert told["chatResponse"] == told["result"]
 
 
+async def test_a_chat_that_is_done_is_listed_with_the_other_jobs(
+    server: ChatServer, queue: LocalQueue
+) -> None:
+    await queued(server)
+    async with queue.dispatching():
+        await queue.ended(1)
+    (job,) = (await server.client.get("/jobs")).json()["jobs"]
+    assert (job["task"], job["state"]) == ("chat", "Completed")
+    assert (await server.client.get("/jobs/1")).json()["state"] == "Completed"
+
+
 async def test_a_providers_model_that_nobody_listed_is_queued_too(
     server: ChatServer, queue: LocalQueue, vendor: OpenAiVendor
 ) -> None:

@@ -235,6 +235,22 @@ async def test_what_is_nested_too_deeply_is_refused_at_the_door(server: ChatServ
     assert "nested deeper than 100 levels" in answer.text
 
 
+async def test_a_schema_that_would_hold_up_all_others_is_refused(server: ChatServer) -> None:
+    large = {"properties": {f"property{number}": {"type": "string"} for number in range(3_000)}}
+    tool = {"type": "function", "function": {"name": "large", "parameters": large}}
+    answer = await server.chat(model="gpt", tools=[tool])
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[0].function.parameters")
+
+
+async def test_a_refused_key_is_not_tried_again_for_other_models(
+    server: ChatServer, first: OpenAiVendor
+) -> None:
+    first.bad_days.append(BadDay(401))
+    assert (await server.chat(model="first/one")).status_code == 502
+    assert (await server.chat(model="first/other")).status_code == 503
+    assert len(first.asked) == 1
+
+
 async def test_an_answer_without_a_choice_is_none(server: ChatServer, first: OpenAiVendor) -> None:
     first.bad_days.extend([BadDay(body=b'{"choices": [], "usage": {}}')] * 2)
     answer = await server.chat(model="first/any")

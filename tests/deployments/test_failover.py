@@ -319,6 +319,60 @@ async def test_where_all_are_full_requests_wait_in_turn_and_not_too_many() -> No
     assert (on.failover.candidates.waiting, on.candidates[0].in_flight) == (0, 0)
 
 
+async def test_who_waits_for_a_candidate_is_woken_by_it_and_nobody_else() -> None:
+    one, other = Waits("a"), Waits("b")
+    on = stage(one, other, routing={name: RoutingConfig(concurrency=1) for name in "ab"})
+    running = [asyncio.ensure_future(run(on, REQUEST.model_copy(update={"provider": name}))) for name in "ab"]
+    await until(lambda: bool(one.asked and other.asked))
+    pinned = asyncio.ensure_future(run(on, REQUEST.model_copy(update={"provider": "a"})))
+    await until(lambda: on.failover.candidates.waiting == 1)
+    any_one = asyncio.ensure_future(run(on))
+    await until(lambda: on.failover.candidates.waiting == 2)
+    other.go.set()
+    assert (await any_one).completion == "b"
+    assert not pinned.done()
+    one.go.set()
+    await asyncio.gather(pinned, *running)
+
+
+class BusyAtFirst(Answers):
+    """Has too much to do until all have asked it once; then it answers when it is told to."""
+
+    def __init__(self, name: str, callers: int) -> None:
+        super().__init__(name)
+        self.callers = callers
+        self.go = asyncio.Event()
+
+    async def run(self, task: str, request: Any, info: RunInfo) -> Any:
+        self.asked.append(request.model)
+        if len(self.asked) <= self.callers:
+            await until(lambda: len(self.asked) == self.callers)
+            raise ProviderBusy("a is busy (429).", 0.002)
+        await self.go.wait()
+        return ChatResult(completion=self.name)
+
+
+async def test_all_wait_for_the_one_that_tries_a_candidate_after_its_pause() -> None:
+    backend = BusyAtFirst("a", callers=10)
+    on = stage(backend, max_pause_s=1.0)
+    calls = [asyncio.ensure_future(run(on)) for _ in range(10)]
+    await until(lambda: on.failover.candidates.waiting == 9)
+    assert len(backend.asked) == 11
+    backend.go.set()
+    assert [each.completion for each in await asyncio.gather(*calls)] == ["a"] * 10
+
+
+async def test_an_old_success_does_not_end_a_newer_pause() -> None:
+    slow = Waits("a")
+    on = stage(slow)
+    old = asyncio.ensure_future(run(on))
+    await until(lambda: bool(slow.asked))
+    on.candidates[0].breaker.fail("a is busy.", pause_s=60)
+    slow.go.set()
+    await old
+    assert on.candidates[0].circuit == Circuit.OPEN
+
+
 async def test_what_it_cost_is_told() -> None:
     backend = Answers("a")
     price = PriceConfig(input=1.5, output=4.0, request=0.25)

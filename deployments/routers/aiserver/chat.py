@@ -34,6 +34,8 @@ router = APIRouter(prefix="/api", tags=["AI Server"])
 
 WAIT_S = 120.0
 """As AI Server has it; longer than most proxies, so a client should be ready to ask again."""
+_OF_STREAMS = ("stream_options", "streamOptions")
+"""Fields that mean nothing where nothing is streamed."""
 PROMPT_TOKENS = 512
 """What AI Server lets a bare prompt be answered with."""
 
@@ -73,7 +75,8 @@ def queued_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     """
     asked = bind(QueueChatFields, body).request
     said = {name: value for name, value in body.items() if name not in ("request", "Request")}
-    return {**asked, **said, "stream": False}
+    whole = {name: value for name, value in asked.items() if name not in _OF_STREAMS}
+    return {**whole, **said, "stream": False}
 
 
 async def answer_queued(chat: Chat, call: Call, operation: str) -> JSONResponse:

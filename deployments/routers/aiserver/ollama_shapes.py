@@ -67,8 +67,7 @@ def chat_body(fields: OllamaFields) -> dict[str, Any]:
     body: dict[str, Any] = {"messages": [*messages, {"role": "user", "content": content}]}
     options = fields.options.items()
     body |= {_OPTIONS[name]: value for name, value in options if name in _OPTIONS and value is not None}
-    if body.get("max_tokens", 1) < 1:
-        del body["max_tokens"]  # -1 and -2 mean "as many as you like"
+    _limit(body)
     if isinstance(fields.format, dict):
         body["response_format"] = {
             "type": "json_schema",
@@ -77,6 +76,14 @@ def chat_body(fields: OllamaFields) -> dict[str, Any]:
     elif fields.format == "json":
         body["response_format"] = {"type": "json_object"}
     return {"model": fields.model, **body, **({"stream": True} if fields.stream else {})}
+
+
+def _limit(body: dict[str, Any]) -> None:
+    limit = body.get("max_tokens", 1)
+    if not isinstance(limit, int):
+        raise BadRequest("'options.num_predict' must be a whole number.", "options.num_predict")
+    if limit < 1:
+        del body["max_tokens"]  # -1 and -2 mean "as many as you like"
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """/v1/embeddings in OpenAI's wire format."""
 
+import asyncio
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -48,7 +49,10 @@ async def embed(request: Request, call: CallDep) -> JSONResponse:
         route = call.services.gateway.resolve(EMBEDDING.name, fields.model, fields.provider)
         note_call(request, EMBEDDING.name, route)
         served = await call.run(Work(EMBEDDING.name, asked, route, wish=call.wish))
-    return JSONResponse(embedding_list(served.result, fields.encoding_format))
+    # Many vectors would hold up all others: a second for 2,048 of them.
+    return await asyncio.to_thread(
+        lambda: JSONResponse(embedding_list(served.result, fields.encoding_format))
+    )
 
 
 def _inputs(value: Any) -> Any:

@@ -10,8 +10,8 @@ from pipelines.tasks.base import TaskRequest
 RequestT = TypeVar("RequestT", bound=TaskRequest[Any])
 
 
-def pinned(request: RequestT, form: Form) -> RequestT:
-    """Give the request with the provider that alone may serve it, where the client names one (ours).
+def pin_of(form: Form) -> str | None:
+    """Give the provider that alone may serve a request, where the client names one (ours).
 
     Raises:
         BadRequest: it is no text.
@@ -19,10 +19,21 @@ def pinned(request: RequestT, form: Form) -> RequestT:
     pin = form.fields.get("provider") or None
     if pin is not None and not isinstance(pin, str):
         raise BadRequest("'provider' must be text.", "provider")
-    return request.model_copy(update={"provider": pin})
+    return pin
 
 
-def find_model(gateway: Gateway, task: str, model: str | None, openais: tuple[str, ...]) -> Route:
+def pinned(request: RequestT, form: Form) -> RequestT:
+    """Give the request with the provider that alone may serve it, where the client names one.
+
+    Raises:
+        BadRequest: it is no text.
+    """
+    return request.model_copy(update={"provider": pin_of(form)})
+
+
+def find_model(
+    gateway: Gateway, task: str, model: str | None, openais: tuple[str, ...], pin: str | None = None
+) -> Route:
     """Find the model, or the default one where the name is empty or one of OpenAI's own.
 
     Args:
@@ -30,13 +41,14 @@ def find_model(gateway: Gateway, task: str, model: str | None, openais: tuple[st
         task: what is to be done.
         model: as the client calls it.
         openais: how the names of OpenAI's own models begin; whoever sends one means "any that can do it".
+        pin: the provider that alone may serve it.
 
     Raises:
         ModelNotFound: the name is neither configured for the task nor OpenAI's.
         TaskNotServed: nobody is configured for the task.
     """
     try:
-        return gateway.resolve(task, model)
+        return gateway.resolve(task, model, pin)
     except ModelNotFound:
         if model and model.lower().startswith(openais):
             return gateway.resolve(task)

@@ -16,7 +16,7 @@ from deployments.middleware.access_log import note_call
 from deployments.routers.openai.documentation import SPEECH_ROUTE
 from deployments.routers.openai.events import audible, speech_events
 from deployments.routers.openai.fields import given
-from deployments.routers.openai.routing import find_model, pinned
+from deployments.routers.openai.routing import find_model, pin_of, pinned
 from deployments.streaming import EVENT_STREAM, StreamedResponse, server_sent_events
 from pipelines.audio import AudioFormat
 from pipelines.tasks.text_to_speech import TEXT_TO_SPEECH, TextToSpeechRequest
@@ -67,13 +67,13 @@ async def speak(request: Request, call: CallDep) -> StreamedResponse:
     async with read_form(request, call.services, call.info.owner) as form:
         with field_names(_WIRE_NAMES):
             fields = SpeechFields.model_validate(given(form.fields))
+            route = find_voice(call.services.gateway, fields.model, fields.voice, pin_of(form))
             work = TextToSpeechRequest(
                 text=fields.input.strip(),
                 speed=fields.speed,
-                speaker=fields.speaker,
+                speaker=fields.speaker or (None if route.upstream is None else fields.voice),
                 response_format=fields.response_format,
             )
-            route = find_voice(call.services.gateway, fields.model, fields.voice)
             note_call(request, _TASK, route)
             spoken = audible(await call.stream(Work(_TASK, pinned(work, form), route, form, call.wish)))
     if fields.stream_format == StreamFormat.SSE:
@@ -81,19 +81,20 @@ async def speak(request: Request, call: CallDep) -> StreamedResponse:
     return StreamedResponse(spoken, fields.response_format.media_type)
 
 
-def find_voice(gateway: Gateway, model: str | None, voice: str | None) -> Route:
+def find_voice(gateway: Gateway, model: str | None, voice: str | None, pin: str | None = None) -> Route:
     """Find who speaks.
 
     OpenAI tells a model from its voices; here each voice is a model. `voice` decides wherever it
-    is given; else `model`, if it names a voice; else the default speaks. A `model` that is neither
-    OpenAI's nor configured is refused in every case, because it is a slip.
+    is given, unless `model` is a provider's, whose voice it is then; else `model`, if it names a voice;
+    else the default speaks. A `model` that is neither OpenAI's nor configured is refused in every case,
+    because it is a slip.
 
     Raises:
         ModelNotFound: there is no such model.
         BadRequest: there is no such voice; the message lists those that there are.
     """
-    by_model = find_model(gateway, _TASK, model, _OPENAI_MODELS)
-    if not voice:
+    by_model = find_model(gateway, _TASK, model, _OPENAI_MODELS, pin)
+    if not voice or by_model.upstream is not None:
         return by_model
     try:
         return gateway.resolve(_TASK, voice)

@@ -16,7 +16,7 @@ from deployments.middleware.access_log import note_call
 from deployments.routers.openai.documentation import AUDIO_FIELDS, TRANSCRIPTION_FIELDS, audio_form
 from deployments.routers.openai.events import transcript_events
 from deployments.routers.openai.fields import given
-from deployments.routers.openai.routing import pinned
+from deployments.routers.openai.routing import pin_of, pinned
 from deployments.routers.openai.transcripts import (
     Granularity,
     TranscriptFormat,
@@ -129,7 +129,7 @@ def _work(form: Form, fields: TranslationFields, **options: bool) -> SpeechToTex
 def _routed(
     request: Request, call: Call, work: SpeechToTextRequest, model: str | None, form: Form
 ) -> Work[SpeechToTextResult]:
-    route = call.services.gateway.resolve(SPEECH_TO_TEXT.name, model)
+    route = call.services.gateway.resolve(SPEECH_TO_TEXT.name, model, pin_of(form))
     note_call(request, SPEECH_TO_TEXT.name, route)
     return Work(SPEECH_TO_TEXT.name, pinned(work, form), route, form, call.wish)
 

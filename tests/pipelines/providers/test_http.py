@@ -306,6 +306,23 @@ async def test_a_download_is_not_led_into_our_own_network(vendor: OddVendor, cli
     assert [asked.path for asked in vendor.asked] == ["/redirect"]
 
 
+@pytest.mark.parametrize("url", ["https://10.0.0.5:8443/a.png", "https://localhost:6443/a.png"])
+async def test_an_address_that_an_answer_names_must_be_on_the_internet(vendor: OddVendor, url: str) -> None:
+    asked: list[str] = []
+
+    async def refuse(address: str) -> str:
+        asked.append(address)
+        return "not on the internet"
+
+    client = ProviderHttp(
+        ProviderSettings(id="vendor", base_url="https://vendor.test", check_address=refuse), {}, read_fault
+    )
+    with pytest.raises(ProviderFailed, match="must not go"):
+        [piece async for piece in client.download(url)]
+    assert asked == [url]
+    await client.close()
+
+
 async def test_a_spent_account_is_not_waited_for(vendor: OddVendor, client: ProviderHttp) -> None:
     spent = {
         "error": {
