@@ -20,7 +20,8 @@ from pipelines.transforms.base import ImageResult
 from pipelines.transforms.convert import CONVERT_IMAGE, ConvertImageRequest
 from pipelines.transforms.crop import CROP_IMAGE, CropImageRequest
 from pipelines.transforms.scale import SCALE_IMAGE, ScaleImageRequest
-from pipelines.transforms.watermark import WATERMARK_IMAGE, WatermarkImageRequest, WatermarkPosition
+from pipelines.transforms.stamps import WatermarkPosition
+from pipelines.transforms.watermark import WATERMARK_IMAGE, WatermarkImageRequest
 
 _FORMATS = any_spelling([*PictureFormat, "jpeg", "tif"])
 _ENCODING_FIELDS = ("output_format", "quality")
