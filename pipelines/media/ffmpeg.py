@@ -1,7 +1,9 @@
 """Runs ffmpeg: confined, heard while it works, ended at once when nobody wants its result any more."""
 
+import errno
 import re
 import shutil
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,14 +20,15 @@ from pipelines.media.progress import Progress, ProgressReader
 from pipelines.media.sources import MediaSource
 from pipelines.tasks.base import MediaLimits, Workspace
 
-_SIGXCPU, _SIGXFSZ = 24, 25
-_NO_MEMORY = 256 - 12
-"""ffmpeg's exit code is its last error, AVERROR(ENOMEM) for example, as one byte."""
+_INTERRUPTED = 255
+"""ffmpeg's exit code after SIGXCPU, which it catches; nobody else asks it to end."""
+_NO_MEMORY = {256 - errno.ENOMEM, 256 - errno.EAGAIN}
+"""ffmpeg's exit code is its last error as one byte; the second one means that it got no further thread."""
 _KEPT_LINES = 3
 _CONTEXT = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\] ?")
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-stats_period", "0.25")
-_MIN_PART = 0.9
-"""Of the length that the file claims; what ends earlier is torn."""
+_MIN_PART, _TOLERANCE_S = 0.95, 0.25
+"""Of the length that the file claims for its streams; what ends earlier is torn."""
 
 
 def binary(limits: MediaLimits) -> str:
@@ -59,6 +62,7 @@ def run_ffmpeg(
     source: MediaSource,
     workspace: Workspace,
     length_s: float | None,
+    claimed_s: float | None = None,
     files: Sequence[BinaryIO] = (),
 ) -> Progress:
     """Run the graph and give how it ended.
@@ -68,12 +72,13 @@ def run_ffmpeg(
         source: the file that errors are about.
         workspace: hears the progress, and may cancel.
         length_s: that the result should have; None where nobody knows.
+        claimed_s: the same by what the file says of the very streams, so that less means that it is torn.
         files: further inputs.
 
     Raises:
         UnsupportedMedia: the file is damaged or ffmpeg cannot do this with it.
-        InputTooLarge: it needs more time or gives a larger result than is allowed.
-        OutOfMemory: it needs more memory than is allowed.
+        InputTooLarge: it needs more time or memory, or gives a larger result, than is allowed.
+        OutOfMemory: the machine has none left.
     """
     inputs = (source.file, *files)
     for each in inputs:
@@ -97,7 +102,7 @@ def run_ffmpeg(
             elif reader.feed(text):
                 workspace.report(_part(reader.latest, length_s))
         _check_exit(process.wait(), errors, source.field)
-    _check_length(reader.latest, length_s, source.field)
+    _check_length(reader.latest, claimed_s, source.field)
     return reader.latest
 
 
@@ -118,12 +123,14 @@ def _part(progress: Progress, length_s: float | None) -> float:
 def _check_exit(code: int, errors: Sequence[str], field: str) -> None:
     if code == 0:
         return
-    if code == -_SIGXCPU:
+    if code in (_INTERRUPTED, -signal.SIGXCPU):
         raise InputTooLarge("The file needs more computing time than is allowed.", field)
-    if code == -_SIGXFSZ:
+    if code == -signal.SIGXFSZ:
         raise InputTooLarge("The result would be larger than is allowed.", field)
-    if code == _NO_MEMORY:
-        raise OutOfMemory("The file needs more memory than is allowed.")
+    if code in _NO_MEMORY:
+        raise InputTooLarge("The file needs more memory than is allowed.", field)
+    if code == -signal.SIGKILL:
+        raise OutOfMemory("The system ended ffmpeg, most likely for want of memory.")
     said = "; ".join(_CONTEXT.sub("", each).strip() for each in errors)
     raise UnsupportedMedia(
         f"The file could not be processed: {_without_paths(said) or f'code {code}'}.", field
@@ -134,8 +141,8 @@ def _without_paths(text: str) -> str:
     return re.sub(r"(?:file:)?(?:/[^\s/:'\"]+)+", "the result", text)
 
 
-def _check_length(progress: Progress, length_s: float | None, field: str) -> None:
-    if length_s and progress.done_s < length_s * _MIN_PART - 1:
+def _check_length(progress: Progress, claimed_s: float | None, field: str) -> None:
+    if claimed_s and progress.done_s < claimed_s * _MIN_PART - _TOLERANCE_S:
         raise UnsupportedMedia(
-            f"The file is damaged: it ends after {progress.done_s:.1f} of {length_s:.1f} seconds.", field
+            f"The file is damaged: it ends after {progress.done_s:.1f} of {claimed_s:.1f} seconds.", field
         )

@@ -1,5 +1,7 @@
 """What there is in a file of sound or video."""
 
+from collections.abc import Collection
+
 from pydantic import Field
 
 from pipelines.tasks.base import Record
@@ -25,6 +27,7 @@ class VideoStream(Record):
     hdr: str | None = None
     """``PQ`` or ``HLG``."""
     language: str | None = None
+    duration_s: float | None = None
 
 
 class AudioStream(Record):
@@ -35,6 +38,8 @@ class AudioStream(Record):
     channels: int
     sample_rate: int
     language: str | None = None
+    duration_s: float | None = None
+    """Where the file tells it of each stream."""
 
 
 class SubtitleStream(Record):
@@ -61,3 +66,9 @@ class MediaInfo(Record):
     subtitles: tuple[SubtitleStream, ...] = ()
     streams: int = Field(default=0, ge=0)
     """All, also those that we do not use."""
+
+    def length_of(self, indexes: Collection[int]) -> float | None:
+        """Give the length of the longest of some streams; None where the file does not tell it of each."""
+        lengths = [each.duration_s for each in (*self.video, *self.audio) if each.index in indexes]
+        known = [each for each in lengths if each is not None]
+        return max(known, default=None) if len(known) == len(lengths) else None

@@ -12,6 +12,8 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+_GRACE_S = 5
+"""Between SIGXCPU, which a program may catch, and SIGKILL."""
 
 
 def confine(parent: int, cpu_s: int, memory_bytes: int, file_bytes: int) -> None:
@@ -20,8 +22,8 @@ def confine(parent: int, cpu_s: int, memory_bytes: int, file_bytes: int) -> None
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it died before we could ask for the signal
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + _GRACE_S))
     for limit, value in (
-        (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_CORE, 0),

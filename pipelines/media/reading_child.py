@@ -66,7 +66,16 @@ def _track(stream: Any) -> dict[str, Any]:
 
 
 def _audio(stream: AudioStream) -> dict[str, Any]:
-    return {**_track(stream), "channels": stream.channels, "sample_rate": stream.sample_rate}
+    return {
+        **_track(stream),
+        "channels": stream.channels,
+        "sample_rate": stream.sample_rate,
+        "duration_s": _length_s(stream),
+    }
+
+
+def _length_s(stream: VideoStream | AudioStream) -> float | None:
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
 def _video(stream: VideoStream, frame: VideoFrame | None) -> dict[str, Any]:
@@ -81,6 +90,7 @@ def _video(stream: VideoStream, frame: VideoFrame | None) -> dict[str, Any]:
         "height": height,
         "rotation": rotation,
         "fps": float(average or guessed),
+        "duration_s": _length_s(stream),
         "has_variable_rate": abs(average - guessed) > guessed / 100,
     }
     if frame is None:

@@ -44,6 +44,6 @@ def render_sound(
     with workspace.output(target.value) as output:
         media = media_input(source, workspace)
         graph = ffmpeg.output(media[str(stream.index)], path_of(output), **plan.options)
-        length_s = source.info.duration_s if not source.info.video else None
-        done = run_ffmpeg(graph, source, workspace, length_s)
+        length_s, claimed_s = source.info.duration_s, source.info.length_of({stream.index})
+        done = run_ffmpeg(graph, source, workspace, length_s, claimed_s)
     return SoundResult(audio=output.key, duration_s=round(done.done_s, 3), format=target)

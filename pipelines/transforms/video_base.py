@@ -90,7 +90,7 @@ def render_video(
     length_s = edit.cut.length_s if edit.cut else source.info.duration_s
     with workspace.output(target.value) as output:
         graph = _graph(source, edit, plan, request, workspace, output)
-        done = run_ffmpeg(graph, source, workspace, length_s, edit.inputs)
+        done = run_ffmpeg(graph, source, workspace, length_s, _claimed_s(source, edit, plan), edit.inputs)
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
     return VideoResult(
         video=output.key,
@@ -100,6 +100,13 @@ def render_video(
         format=target,
         notes=(*edit.notes, *plan.notes),
     )
+
+
+def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None:
+    claimed_s = source.info.length_of({source.video.index, *plan.streams})
+    if claimed_s is None or edit.cut is None:
+        return claimed_s
+    return min(edit.cut.length_s, claimed_s - edit.cut.start_s)
 
 
 def path_of(output: OutputFile) -> str:
