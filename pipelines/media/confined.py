@@ -53,6 +53,8 @@ class ConfinedProcess:
             start_new_session=True,
             env=_ENVIRONMENT,
         )
+        self.cpu_s = 0.0
+        """Computing time that it took; known when it has ended."""
 
     def __enter__(self) -> Self:
         return self
@@ -72,13 +74,17 @@ class ConfinedProcess:
 
     def kill(self) -> None:
         """End the whole group now; nothing happens where it has ended."""
-        if self._process.poll() is None:
+        if self._process.returncode is None:
             os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+            self.wait()
 
     def wait(self) -> int:
         """Give the exit code once its pipes are closed; minus the signal's number where one ended it."""
-        return self._process.wait()
+        if self._process.returncode is None:
+            _, status, usage = os.wait4(self.pid, 0)
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu_s = usage.ru_utime + usage.ru_stime
+        return self._process.returncode
 
     def lines(self) -> Iterator[tuple[bool, str] | None]:
         """Yield (whether it is an error's, line) as they come, and None at least ten times a second."""

@@ -1,6 +1,7 @@
 """Runs ffmpeg: confined, heard while it works, ended at once when nobody wants its result any more."""
 
 import errno
+import os
 import re
 import shutil
 import signal
@@ -20,8 +21,6 @@ from pipelines.media.progress import Progress, ProgressReader
 from pipelines.media.sources import MediaSource
 from pipelines.tasks.base import MediaLimits, Workspace
 
-_INTERRUPTED = 255
-"""ffmpeg's exit code after SIGXCPU, which it catches; nobody else asks it to end."""
 _NO_MEMORY = {256 - errno.ENOMEM, 256 - errno.EAGAIN}
 """ffmpeg's exit code is its last error as one byte; the second one means that it got no further thread."""
 _KEPT_LINES = 3
@@ -57,6 +56,11 @@ def open_input(file: BinaryIO, demuxer: str, **options: Any) -> Any:
     return ffmpeg.input("fd:", fd=file.fileno(), f=demuxer, protocol_whitelist="fd", **options)
 
 
+def output_path(file: BinaryIO) -> str:
+    """Give a name of an open file that ffmpeg can open once more: some formats are read again at the end."""
+    return f"/dev/fd/{file.fileno()}"
+
+
 def run_ffmpeg(
     graph: Any,
     source: MediaSource,
@@ -73,12 +77,13 @@ def run_ffmpeg(
         workspace: hears the progress, and may cancel.
         length_s: that the result should have; None where nobody knows.
         claimed_s: the same by what the file says of the very streams, so that less means that it is torn.
-        files: further inputs.
+        files: the output, and further inputs.
 
     Raises:
         UnsupportedMedia: the file is damaged or ffmpeg cannot do this with it.
         InputTooLarge: it needs more time or memory, or gives a larger result, than is allowed.
         OutOfMemory: the machine has none left.
+        OSError: the disk is full.
     """
     inputs = (source.file, *files)
     for each in inputs:
@@ -101,7 +106,10 @@ def run_ffmpeg(
                 errors.append(text)
             elif reader.feed(text):
                 workspace.report(_part(reader.latest, length_s))
-        _check_exit(process.wait(), errors, source.field)
+        code = process.wait()
+        if code != 0 and process.cpu_s >= limits.cpu_s:
+            raise InputTooLarge("The file needs more computing time than is allowed.", source.field)
+    _check_exit(code, errors, source.field)
     _check_length(reader.latest, claimed_s, source.field)
     return reader.latest
 
@@ -123,12 +131,12 @@ def _part(progress: Progress, length_s: float | None) -> float:
 def _check_exit(code: int, errors: Sequence[str], field: str) -> None:
     if code == 0:
         return
-    if code in (_INTERRUPTED, -signal.SIGXCPU):
-        raise InputTooLarge("The file needs more computing time than is allowed.", field)
     if code == -signal.SIGXFSZ:
         raise InputTooLarge("The result would be larger than is allowed.", field)
     if code in _NO_MEMORY:
         raise InputTooLarge("The file needs more memory than is allowed.", field)
+    if code == 256 - errno.ENOSPC:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store says it in its own words
     if code == -signal.SIGKILL:
         raise OutOfMemory("The system ended ffmpeg, most likely for want of memory.")
     said = "; ".join(_CONTEXT.sub("", each).strip() for each in errors)

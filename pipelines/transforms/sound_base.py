@@ -3,12 +3,12 @@
 import ffmpeg
 from pydantic import Field
 
-from pipelines.media.ffmpeg import run_ffmpeg
+from pipelines.media.ffmpeg import output_path, run_ffmpeg
 from pipelines.media.formats import SoundFormat
 from pipelines.media.plans import Wishes, plan_sound
 from pipelines.media.sources import MediaSource
 from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
-from pipelines.transforms.video_base import media_input, path_of
+from pipelines.transforms.video_base import media_input
 
 
 class SoundResult(TaskResult):
@@ -43,7 +43,7 @@ def render_sound(
     plan = plan_sound(stream, target.traits, wishes)
     with workspace.output(target.value) as output:
         media = media_input(source, workspace)
-        graph = ffmpeg.output(media[str(stream.index)], path_of(output), **plan.options)
+        graph = ffmpeg.output(media[str(stream.index)], output_path(output.file), **plan.options)
         length_s, claimed_s = source.info.duration_s, source.info.length_of({stream.index})
-        done = run_ffmpeg(graph, source, workspace, length_s, claimed_s)
+        done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
     return SoundResult(audio=output.key, duration_s=round(done.done_s, 3), format=target)

@@ -1,14 +1,16 @@
 """Takes one frame of a video as a picture."""
 
+import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 import ffmpeg
 from pydantic import Field
 
 from pipelines.errors import InvalidInput
 from pipelines.images import PictureFormat, Size, encoding_for, open_image
-from pipelines.media.ffmpeg import run_ffmpeg
+from pipelines.media.ffmpeg import output_path, run_ffmpeg
 from pipelines.media.filters import standard_range
 from pipelines.media.sources import MediaSource, open_media
 from pipelines.tasks.base import MediaKey, TaskRequest, Transform, Workspace
@@ -35,11 +37,10 @@ def run(request: ThumbnailVideoRequest, workspace: Workspace) -> ImageResult:
     """Take the frame."""
     with (
         open_media(workspace, request.video, "video") as source,
-        TemporaryDirectory(prefix="thumbnail-") as folder,
+        NamedTemporaryFile(prefix="frame-", suffix=".png") as file,
     ):
-        frame = Path(folder, "frame.png")
-        _write_frame(source, _moment_s(source, request), frame, workspace)
-        with open_image(frame, "video", workspace.limits.image_pixels) as picture:
+        _write_frame(source, _moment_s(source, request), file, workspace)
+        with open_image(Path(file.name), "video", workspace.limits.image_pixels) as picture:
             edit = Edit(_fitted_size(picture.size, request), scale=True)
             encoding = encoding_for(picture, request.output_format, request.quality)
             return render(picture, edit, encoding, workspace)
@@ -54,12 +55,12 @@ def _moment_s(source: MediaSource, request: ThumbnailVideoRequest) -> float:
     return request.time_s
 
 
-def _write_frame(source: MediaSource, moment_s: float, frame: Path, workspace: Workspace) -> None:
+def _write_frame(source: MediaSource, moment_s: float, file: Any, workspace: Workspace) -> None:
     node = media_input(source, workspace, ss=moment_s)[str(source.video.index)]
     node = standard_range(node, source.video, workspace.limits.media, source.field).filter("format", "rgb24")
     options = {"frames:v": 1, "c:v": "png", "f": "image2pipe", "threads": 1}
-    run_ffmpeg(ffmpeg.output(node, str(frame), **options), source, workspace, None)
-    if not frame.exists() or frame.stat().st_size == 0:
+    run_ffmpeg(ffmpeg.output(node, output_path(file), **options), source, workspace, None, files=[file])
+    if os.fstat(file.fileno()).st_size == 0:
         raise InvalidInput("The video has no frame at this moment or after it.", "time_s")
 
 

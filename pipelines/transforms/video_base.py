@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import ffmpeg
@@ -11,7 +10,7 @@ from pydantic import Field
 from pipelines.errors import InvalidInput
 from pipelines.images import Size
 from pipelines.media.decoders import DECODERS
-from pipelines.media.ffmpeg import open_input, run_ffmpeg
+from pipelines.media.ffmpeg import open_input, output_path, run_ffmpeg
 from pipelines.media.filters import even_down, standard_range
 from pipelines.media.formats import VideoFormat
 from pipelines.media.plans import Plan, Wishes, plan_video
@@ -88,9 +87,10 @@ def render_video(
     wishes = _wishes(request, workspace)
     plan = plan_video(source.info, target, wishes, edit.apply is not None or is_exact, is_exact)
     length_s = edit.cut.length_s if edit.cut else source.info.duration_s
+    claimed_s = _claimed_s(source, edit, plan)
     with workspace.output(target.value) as output:
         graph = _graph(source, edit, plan, request, workspace, output)
-        done = run_ffmpeg(graph, source, workspace, length_s, _claimed_s(source, edit, plan), edit.inputs)
+        done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
     return VideoResult(
         video=output.key,
@@ -107,11 +107,6 @@ def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None
     if claimed_s is None or edit.cut is None:
         return claimed_s
     return min(edit.cut.length_s, claimed_s - edit.cut.start_s)
-
-
-def path_of(output: OutputFile) -> str:
-    """Give the path of an output in the making: most containers need a file in which ffmpeg can go back."""
-    return str(Path(output.file.name).absolute())
 
 
 def media_input(source: MediaSource, workspace: Workspace, **options: Any) -> Any:
@@ -147,7 +142,7 @@ def _graph(
         streams.insert(0, _filtered(media, source, edit, request, workspace))
     if edit.cut and not edit.cut.is_exact:
         plan.options["avoid_negative_ts"] = "make_zero"
-    return ffmpeg.output(*streams, path_of(output), **plan.options)
+    return ffmpeg.output(*streams, output_path(output.file), **plan.options)
 
 
 def _filtered(
