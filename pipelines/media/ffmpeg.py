@@ -28,6 +28,8 @@ _CONTEXT = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\] ?")
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-stats_period", "0.25")
 _MIN_PART, _TOLERANCE_S = 0.95, 0.25
 """Of the length that the file claims for its streams; what ends earlier is torn."""
+_FRAMES_BEHIND = 4
+"""So far may the last report stay behind: it counts in decoding order."""
 
 
 def binary(limits: MediaLimits) -> str:
@@ -110,7 +112,7 @@ def run_ffmpeg(
         if code != 0 and process.cpu_s >= limits.cpu_s:
             raise InputTooLarge("The file needs more computing time than is allowed.", source.field)
     _check_exit(code, errors, source.field)
-    _check_length(reader.latest, claimed_s, source.field)
+    _check_length(reader.latest, claimed_s, source)
     return reader.latest
 
 
@@ -149,8 +151,11 @@ def _without_paths(text: str) -> str:
     return re.sub(r"(?:file:)?(?:/[^\s/:'\"]+)+", "the result", text)
 
 
-def _check_length(progress: Progress, claimed_s: float | None, field: str) -> None:
-    if claimed_s and progress.done_s < claimed_s * _MIN_PART - _TOLERANCE_S:
+def _check_length(progress: Progress, claimed_s: float | None, source: MediaSource) -> None:
+    slowest_fps = min((each.fps for each in source.info.video if each.fps), default=25.0)
+    tolerance_s = _TOLERANCE_S + _FRAMES_BEHIND / slowest_fps
+    if claimed_s and progress.done_s < claimed_s * _MIN_PART - tolerance_s:
         raise UnsupportedMedia(
-            f"The file is damaged: it ends after {progress.done_s:.1f} of {claimed_s:.1f} seconds.", field
+            f"The file is damaged: it ends after {progress.done_s:.1f} of {claimed_s:.1f} seconds.",
+            source.field,
         )

@@ -69,6 +69,7 @@ class MediaInfo(Record):
 
     def length_of(self, indexes: Collection[int]) -> float | None:
         """Give the length of the longest of some streams; None where the file does not tell it of each."""
-        lengths = [each.duration_s for each in (*self.video, *self.audio) if each.index in indexes]
+        streams: tuple[VideoStream | AudioStream, ...] = (*self.video, *self.audio)
+        lengths = [each.duration_s for each in streams if each.index in indexes]
         known = [each for each in lengths if each is not None]
         return max(known, default=None) if len(known) == len(lengths) else None

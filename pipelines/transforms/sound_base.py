@@ -46,4 +46,4 @@ def render_sound(
         graph = ffmpeg.output(media[str(stream.index)], output_path(output.file), **plan.options)
         length_s, claimed_s = source.info.duration_s, source.info.length_of({stream.index})
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
-    return SoundResult(audio=output.key, duration_s=round(done.done_s, 3), format=target)
+    return SoundResult(audio=output.key, duration_s=round(claimed_s or done.done_s, 3), format=target)

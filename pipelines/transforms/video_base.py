@@ -96,7 +96,7 @@ def render_video(
         video=output.key,
         width=width,
         height=height,
-        duration_s=round(done.done_s, 3),
+        duration_s=round(claimed_s or length_s or done.done_s, 3),
         format=target,
         notes=(*edit.notes, *plan.notes),
     )

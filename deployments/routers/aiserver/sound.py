@@ -131,7 +131,7 @@ SOUND: tuple[AnyOperation, ...] = (
         files=("video",),
         to_request=_thumbnail,
         outputs=Artifacts(_picture, converted_name),
-        example={"video": "film.mp4", "time": "0:05", "width": 320},
+        example={"video": "film.mp4", "time": "0:01", "width": 320},
         example_response=artifact_example("film.jpg", width=320, height=180),
         field_names={"time_s": "time"},
     ),

@@ -51,7 +51,7 @@ def timed_frames(path: Path, pixel_format: str = "rgb24") -> Iterator[tuple[floa
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             assert frame.time is not None
-            pixels = frame.to_ndarray(format=pixel_format)
+            pixels: Pixels = frame.to_ndarray(format=pixel_format).astype(np.uint8, copy=False)
             yield frame.time, np.rot90(pixels, -frame.rotation // 90 % 4) if frame.rotation else pixels
 
 

@@ -44,7 +44,7 @@ def _await(seconds: float) -> None:
 
 
 def _wait_for_ffmpeg(parent: int) -> psutil.Process:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         if running := [each for each in _ffmpegs(parent) if "libvpx-vp9" in each.cmdline()]:
             return running[0]
@@ -118,9 +118,11 @@ def test_a_killed_replica_leaves_no_ffmpeg(workspace: FolderWorkspace, long_clip
     replica = subprocess.Popen(
         [sys.executable, "-c", code, str(workspace.folder), long_clip], env={**os.environ, "PYTHONPATH": path}
     )
-    process = _wait_for_ffmpeg(replica.pid)
-    replica.send_signal(signal.SIGKILL)
-    replica.wait()
+    try:
+        process = _wait_for_ffmpeg(replica.pid)
+    finally:
+        replica.send_signal(signal.SIGKILL)
+        replica.wait()
     until = time.monotonic() + 1
     while not _has_ended(process) and time.monotonic() < until:
         _await(0.02)

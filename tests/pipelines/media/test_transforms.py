@@ -48,6 +48,12 @@ class TestScale:
         result = transform(workspace, "scale-video", video="clip.mp4", width=80)
         assert packets(workspace.path(result.video), 1) == packets(workspace.path("clip.mp4"), 1)
 
+    @pytest.mark.parametrize("fps", ["1", "5"])
+    def test_few_frames_are_no_damage(self, workspace: FolderWorkspace, fps: str) -> None:
+        make(workspace.path("slides.mp4"), *PICTURE, *TONE, "-r", fps, *X264, "-preset", "medium")
+        result = transform(workspace, "scale-video", video="slides.mp4", width=80, audio=False)
+        assert result.duration_s == pytest.approx(LENGTH_S, abs=0.01)
+
     def test_needs_a_side(self, workspace: FolderWorkspace) -> None:
         with pytest.raises(InvalidInput, match="width, height or both"):
             transform(workspace, "scale-video", video="clip.mp4")
