@@ -50,9 +50,10 @@ class TestScale:
 
     @pytest.mark.parametrize("fps", ["1", "5"])
     def test_few_frames_are_no_damage(self, workspace: FolderWorkspace, fps: str) -> None:
-        make(workspace.path("slides.mp4"), *PICTURE, *TONE, "-r", fps, *X264, "-preset", "medium")
+        source = ("-f", "lavfi", "-i", f"testsrc2=size=160x120:rate={fps}:duration=4")
+        make(workspace.path("slides.mp4"), *source, *TONE, *X264, "-preset", "medium")
         result = transform(workspace, "scale-video", video="slides.mp4", width=80, audio=False)
-        assert result.duration_s == pytest.approx(LENGTH_S, abs=0.01)
+        assert len(frames(workspace.path(result.video))) == 4 * int(fps)
 
     def test_needs_a_side(self, workspace: FolderWorkspace) -> None:
         with pytest.raises(InvalidInput, match="width, height or both"):
