@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from configs.schema import ServerConfig
+from deployments.provider_backend import run_limits
 from pipelines.errors import Cancelled, EngineError, InvalidInput
 from pipelines.media.ffmpeg import binary
-from pipelines.media.plans import DEFAULT_QUALITY
 from pipelines.media.progress import Progress, ProgressReader
 from pipelines.tasks.base import MediaLimits, RunLimits
 from tests.fakes import FolderWorkspace
@@ -151,11 +152,15 @@ def test_ffmpeg_gets_neither_secrets_nor_paths(
     thread.join(5)
 
 
-def test_the_default_quality_is_that_of_a_good_copy() -> None:
-    assert DEFAULT_QUALITY == 70
-
-
 def test_errors_name_their_field(workspace: FolderWorkspace) -> None:
     with pytest.raises(InvalidInput) as caught:
         transform(workspace, "crop-video", video="clip.mp4", x=400, width=10, height=10)
     assert caught.value.field == "x"
+
+
+def test_the_configuration_sets_the_limits() -> None:
+    config = ServerConfig.model_validate(
+        {"limits": {"media": {"duration_s": 60}}, "transforms": {"ffmpeg": "f", "resources": {"num_cpus": 3}}}
+    )
+    media = run_limits(config).media
+    assert (media.duration_s, media.ffmpeg, media.threads) == (60.0, "f", 3)
