@@ -31,13 +31,15 @@ def long_clip(workspace: FolderWorkspace) -> str:
     return "long.mp4"
 
 
-def _ffmpegs(parent: int) -> list[psutil.Process]:
-    program = Path(binary(MediaLimits())).name
-    return [
-        each
-        for each in psutil.Process(parent).children(recursive=True)
-        if program in " ".join(each.cmdline())
-    ]
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it ended meanwhile
+        return []
+
+
+def _is_encoding(arguments: list[str]) -> bool:
+    return arguments[:1] == [binary(MediaLimits())] and "libvpx-vp9" in arguments
 
 
 def _await(seconds: float) -> None:
@@ -47,7 +49,9 @@ def _await(seconds: float) -> None:
 def _wait_for_ffmpeg(parent: int) -> psutil.Process:
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        if running := [each for each in _ffmpegs(parent) if "libvpx-vp9" in each.cmdline()]:
+        children = psutil.Process(parent).children(recursive=True)
+        # The launcher has the same arguments, after those of Python.
+        if running := [each for each in children if _is_encoding(_arguments(each))]:
             return running[0]
         _await(0.02)
     raise AssertionError("ffmpeg was not started")
