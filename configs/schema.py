@@ -153,6 +153,13 @@ class TransformsConfig(Config):
     enabled: bool = True
     resources: Resources = Resources(num_cpus=1.0, concurrency=2)
     autoscaling: Autoscaling = Autoscaling()
+    ffmpeg: str | None = None
+    """Path or name of an ffmpeg, version 6 or later; None is the one of the package imageio-ffmpeg."""
+
+    @property
+    def threads(self) -> int:
+        """Of one run of ffmpeg."""
+        return self.resources.threads or max(1, round(self.resources.num_cpus))
 
 
 class IngressConfig(Config):
@@ -166,6 +173,22 @@ class IngressConfig(Config):
     access_log: bool = True
 
 
+class MediaLimitsConfig(Config):
+    """What a file of sound or video may weigh, and what one run of ffmpeg may take."""
+
+    video_pixels: int = Field(default=36_000_000, ge=1)
+    """Width x height of one frame."""
+    duration_s: float = Field(default=14_400.0, gt=0)
+    frames: int = Field(default=1_000_000, ge=1)
+    streams: int = Field(default=32, ge=1)
+    output_bytes: int = Field(default=4096 * MIB, ge=1)
+    memory_bytes: int = Field(default=4096 * MIB, ge=256 * MIB)
+    """Of address space."""
+    cpu_s: int = Field(default=14_400, ge=1)
+    """Computing time of all cores together."""
+    wall_s: float = Field(default=7_200.0, gt=0)
+
+
 class LimitsConfig(Config):
     """What a request may weigh."""
 
@@ -177,6 +200,7 @@ class LimitsConfig(Config):
     """A body of messages, which may hold pictures as base64."""
     image_pixels: int = Field(default=100_000_000, ge=1)
     """Width x height x frames of a decoded picture."""
+    media: MediaLimitsConfig = MediaLimitsConfig()
     queued_requests: int = Field(default=100, ge=1)
     """Requests that may wait in one replica of a model; above it the answer is 429."""
 

@@ -42,9 +42,20 @@ from pipelines.tasks.text_to_image import TextToImageRequest
 from pipelines.tasks.text_to_speech import TextToSpeechRequest, TextToSpeechResult
 from pipelines.transforms.base import ImageResult
 from pipelines.transforms.convert import ConvertImageRequest
+from pipelines.transforms.convert_audio import ConvertAudioRequest
+from pipelines.transforms.convert_video import ConvertVideoRequest
 from pipelines.transforms.crop import CropImageRequest
+from pipelines.transforms.crop_video import CropVideoRequest
+from pipelines.transforms.extract_audio import ExtractAudioRequest
+from pipelines.transforms.probe_media import ProbeMediaRequest, ProbeResult
 from pipelines.transforms.scale import ScaleImageRequest
+from pipelines.transforms.scale_video import ScaleVideoRequest
+from pipelines.transforms.sound_base import SoundResult
+from pipelines.transforms.thumbnail_video import ThumbnailVideoRequest
+from pipelines.transforms.trim_video import TrimVideoRequest
+from pipelines.transforms.video_base import VideoResult
 from pipelines.transforms.watermark import WatermarkImageRequest
+from pipelines.transforms.watermark_video import WatermarkVideoRequest
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
@@ -139,6 +150,51 @@ class AiServer:
         """Convert a picture. Options: the fields of `ConvertImageRequest`."""
         with self.uploaded(image) as (key,):
             return self.run(ConvertImageRequest(image=key, **options))
+
+    def watermark_video(self, video: bytes | Path, watermark: bytes | Path, **options: Any) -> VideoResult:
+        """Put a picture onto a video. Options: the fields of `WatermarkVideoRequest`."""
+        with self.uploaded(video, watermark) as (key, mark):
+            return self.run(WatermarkVideoRequest(video=key, watermark=mark, **options))
+
+    def scale_video(self, video: bytes | Path, **options: Any) -> VideoResult:
+        """Scale a video. Options: the fields of `ScaleVideoRequest`."""
+        with self.uploaded(video) as (key,):
+            return self.run(ScaleVideoRequest(video=key, **options))
+
+    def crop_video(self, video: bytes | Path, **options: Any) -> VideoResult:
+        """Cut a rectangle out of a video. Options: the fields of `CropVideoRequest`."""
+        with self.uploaded(video) as (key,):
+            return self.run(CropVideoRequest(video=key, **options))
+
+    def convert_video(self, video: bytes | Path, **options: Any) -> VideoResult:
+        """Convert a video. Options: the fields of `ConvertVideoRequest`."""
+        with self.uploaded(video) as (key,):
+            return self.run(ConvertVideoRequest(video=key, **options))
+
+    def trim_video(self, video: bytes | Path, **options: Any) -> VideoResult:
+        """Take a part of a video. Options: the fields of `TrimVideoRequest`."""
+        with self.uploaded(video) as (key,):
+            return self.run(TrimVideoRequest(video=key, **options))
+
+    def thumbnail_video(self, video: bytes | Path, **options: Any) -> ImageResult:
+        """Take one frame of a video. Options: the fields of `ThumbnailVideoRequest`."""
+        with self.uploaded(video) as (key,):
+            return self.run(ThumbnailVideoRequest(video=key, **options))
+
+    def extract_audio(self, video: bytes | Path, **options: Any) -> SoundResult:
+        """Take the sound out of a video. Options: the fields of `ExtractAudioRequest`."""
+        with self.uploaded(video) as (key,):
+            return self.run(ExtractAudioRequest(video=key, **options))
+
+    def convert_audio(self, audio: bytes | Path, **options: Any) -> SoundResult:
+        """Convert sound. Options: the fields of `ConvertAudioRequest`."""
+        with self.uploaded(audio) as (key,):
+            return self.run(ConvertAudioRequest(audio=key, **options))
+
+    def probe_media(self, media: bytes | Path, **options: Any) -> ProbeResult:
+        """Tell what is in a file of sound or video. Options: the fields of `ProbeMediaRequest`."""
+        with self.uploaded(media) as (key,):
+            return self.run(ProbeMediaRequest(media=key, **options))
 
     def queue(self, request: TaskRequest[Any], model: str | None = None, **wishes: Any) -> int:
         """Queue any task and give the id of its job; files that the request names come from `upload`.

@@ -11,14 +11,18 @@ from deployments.errors import RunTooLong
 from deployments.runs import RunInfo
 from deployments.workspace import RunWorkspace
 from pipelines.providers.base import Provider
-from pipelines.tasks.base import RunLimits, TaskRequest, TaskResult
+from pipelines.tasks.base import MediaLimits, RunLimits, TaskRequest, TaskResult
 
 ResultT = TypeVar("ResultT", bound=TaskResult)
 
 
 def run_limits(config: ServerConfig) -> RunLimits:
     """Take from the configuration what every run must stay within."""
-    return RunLimits(image_pixels=config.limits.image_pixels)
+    transforms = config.transforms
+    media = MediaLimits(
+        **config.limits.media.model_dump(), threads=transforms.threads, ffmpeg=transforms.ffmpeg
+    )
+    return RunLimits(image_pixels=config.limits.image_pixels, media=media)
 
 
 class ProviderBackend:

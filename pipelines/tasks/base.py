@@ -65,11 +65,31 @@ class TaskRequest(Record, Generic[ResultT]):
 
 
 @dataclass(frozen=True)
+class MediaLimits:
+    """How much sound or video one run may take, and how ffmpeg runs (``limits.media`` and ``transforms``)."""
+
+    video_pixels: int = 36_000_000
+    """Width x height of one frame."""
+    duration_s: float = 14_400.0
+    frames: int = 1_000_000
+    streams: int = 32
+    output_bytes: int = 4 * 1024**3
+    memory_bytes: int = 4 * 1024**3
+    cpu_s: int = 14_400
+    """Computing time of all cores together."""
+    wall_s: float = 7_200.0
+    threads: int = 1
+    ffmpeg: str | None = None
+    """Path or name of the program; None is the one of the package imageio-ffmpeg."""
+
+
+@dataclass(frozen=True)
 class RunLimits:
     """How much one run may take."""
 
     image_pixels: int = 100_000_000
     """Width x height x frames of a decoded picture (``limits.image_pixels`` of the configuration)."""
+    media: MediaLimits = MediaLimits()
 
 
 class OutputFile(Protocol):

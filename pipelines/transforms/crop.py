@@ -1,5 +1,7 @@
 """Cuts a rectangle out of pictures."""
 
+from typing import Protocol
+
 from pydantic import Field
 
 from pipelines.errors import InvalidInput
@@ -20,13 +22,34 @@ class CropImageRequest(ImageRequest):
 def run(request: CropImageRequest, workspace: Workspace) -> ImageResult:
     """Crop the picture."""
     with open_input(request, workspace) as picture:
-        _check_inside(request, picture.size)
+        check_inside(request, picture.size)
         box = (request.x, request.y, request.x + request.width, request.y + request.height)
         edit = Edit((request.width, request.height), apply=lambda image: image.crop(box))
         return render(picture, edit, encoding_for(picture, request), workspace)
 
 
-def _check_inside(request: CropImageRequest, size: Size) -> None:
+class Part(Protocol):
+    """A rectangle, in pixels."""
+
+    @property
+    def x(self) -> int:
+        """Of its left edge."""
+
+    @property
+    def y(self) -> int:
+        """Of its upper edge."""
+
+    @property
+    def width(self) -> int:
+        """Its extent to the right."""
+
+    @property
+    def height(self) -> int:
+        """Its extent downwards."""
+
+
+def check_inside(request: Part, size: Size, whole: str = "picture") -> None:
+    """Raise `InvalidInput` where the part is not inside the whole."""
     axes = (
         ("x", request.x, "width", request.width, size[0]),
         ("y", request.y, "height", request.height, size[1]),
@@ -35,7 +58,7 @@ def _check_inside(request: CropImageRequest, size: Size) -> None:
         if start + extent > side:
             field = start_field if start >= side else extent_field
             raise InvalidInput(
-                f"The part lies outside the picture, which is {size[0]} x {size[1]} pixels:"
+                f"The part lies outside the {whole}, which is {size[0]} x {size[1]} pixels:"
                 f" {start_field} + {extent_field} = {start + extent} is above its {extent_field} of {side}.",
                 field,
             )

@@ -81,12 +81,14 @@ class Objects(Generic[ResultT]):
     """The output is an object of another wire format."""
 
     of: Callable[[ResultT], dict[str, Any]]
+    is_chat: bool = True
+    """Whether clients of the first generation look for it as ``chatResponse``."""
     response: type[Answer] = ObjectResponse
 
     def respond(self, served: Served[ResultT], files: Files, url_of: UrlOf) -> Answer:
         """Make the answer's body."""
         body = self.of(served.result)
-        return ObjectResponse(result=body, chat_response=body)
+        return ObjectResponse(result=body, chat_response=body if self.is_chat else None)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Operation(Generic[WireT, ResultT]):
     wire: type[WireT]
     """The fields, without the files."""
     to_request: Callable[[WireT, Files], TaskRequest[ResultT]]
-    outputs: Artifacts[ResultT] | Texts[ResultT]
+    outputs: Artifacts[ResultT] | Texts[ResultT] | Objects[ResultT]
     example: Mapping[str, Any]
     """Fields of an example request; a file's value is its name."""
     example_response: Mapping[str, Any]

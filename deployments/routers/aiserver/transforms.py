@@ -1,10 +1,10 @@
 """The operations on pictures that need no model."""
 
-from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import Field
 
+from deployments.routers.aiserver.media import converted_name
 from deployments.routers.aiserver.operation import (
     AnyOperation,
     Artifacts,
@@ -15,21 +15,21 @@ from deployments.routers.aiserver.operation import (
 )
 from deployments.routers.aiserver.wire import ZERO_IS_ABSENT, Wire, any_spelling
 from pipelines.images import PictureFormat
-from pipelines.tasks.base import MediaKey
 from pipelines.transforms.base import ImageResult
 from pipelines.transforms.convert import CONVERT_IMAGE, ConvertImageRequest
 from pipelines.transforms.crop import CROP_IMAGE, CropImageRequest
 from pipelines.transforms.scale import SCALE_IMAGE, ScaleImageRequest
-from pipelines.transforms.watermark import WATERMARK_IMAGE, WatermarkImageRequest, WatermarkPosition
+from pipelines.transforms.stamps import WatermarkPosition
+from pipelines.transforms.watermark import WATERMARK_IMAGE, WatermarkImageRequest
 
-_FORMATS = any_spelling([*PictureFormat, "jpeg", "tif"])
+PICTURE_FORMATS = any_spelling([*PictureFormat, "jpeg", "tif"])
 _ENCODING_FIELDS = ("output_format", "quality")
 
 
 class PictureWire(Wire):
     """The fields of every operation that AI Server itself lacks."""
 
-    output_format: Annotated[PictureFormat | None, _FORMATS] = Field(
+    output_format: Annotated[PictureFormat | None, PICTURE_FORMATS] = Field(
         default=None, description="`png` unless asked otherwise; animations stay what they are"
     )
     quality: int | None = Field(default=None, description="1 to 100, for jpg, webp and avif")
@@ -68,7 +68,7 @@ class WatermarkImage(PictureWire):
 class ConvertImage(PictureWire):
     """The fields beside the file ``image``."""
 
-    output_format: Annotated[PictureFormat, _FORMATS] = Field(description="The new format")
+    output_format: Annotated[PictureFormat, PICTURE_FORMATS] = Field(description="The new format")
 
 
 def _scale(wire: ScaleImage, files: Files) -> ScaleImageRequest:
@@ -95,12 +95,6 @@ def _convert(wire: ConvertImage, files: Files) -> ConvertImageRequest:
 
 def _image(result: ImageResult) -> tuple[MadeFile]:
     return (MadeFile(result.image, result.width, result.height),)
-
-
-def _converted_name(key: MediaKey, files: Files) -> str:
-    """Keep the name that the client gave, with the new extension."""
-    stem = PurePosixPath(files["image"].file_name).stem
-    return f"{stem}{PurePosixPath(key).suffix}"
 
 
 TRANSFORM_OPERATIONS: tuple[AnyOperation, ...] = (
@@ -151,7 +145,7 @@ TRANSFORM_OPERATIONS: tuple[AnyOperation, ...] = (
         wire=ConvertImage,
         files=("image",),
         to_request=_convert,
-        outputs=Artifacts(_image, _converted_name),
+        outputs=Artifacts(_image, converted_name),
         example={"image": "picture.png", "outputFormat": "webp"},
         example_response=artifact_example("picture.webp", width=1024, height=768),
         post_only=True,

@@ -1,0 +1,161 @@
+"""Runs ffmpeg: confined, heard while it works, ended at once when nobody wants its result any more."""
+
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import cache
+from time import monotonic
+from typing import Any, BinaryIO
+
+import ffmpeg
+import imageio_ffmpeg
+
+from pipelines.errors import EngineError, InputTooLarge, OutOfMemory, UnsupportedMedia
+from pipelines.media.confined import ConfinedProcess, ProcessLimits
+from pipelines.media.progress import Progress, ProgressReader
+from pipelines.media.sources import MediaSource
+from pipelines.tasks.base import MediaLimits, Workspace
+
+_NO_MEMORY = {256 - errno.ENOMEM, 256 - errno.EAGAIN}
+"""ffmpeg's exit code is its last error as one byte; the second one means that it got no further thread."""
+_KEPT_LINES = 3
+_CONTEXT = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\] ?")
+_QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-stats_period", "0.25")
+_MIN_PART, _TOLERANCE_S = 0.95, 0.25
+"""Of the length that the file claims for its streams; what ends earlier is torn."""
+_FRAMES_BEHIND = 4
+"""So far may the last report stay behind: it counts in decoding order."""
+
+
+def binary(limits: MediaLimits) -> str:
+    """Give the path of ffmpeg: the configured one, or that of the package imageio-ffmpeg.
+
+    Raises:
+        EngineError: the configured one does not exist.
+    """
+    if limits.ffmpeg is None:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    if found := shutil.which(limits.ffmpeg):
+        return found
+    raise EngineError(f"There is no program {limits.ffmpeg!r} (transforms.ffmpeg of the configuration).")
+
+
+@cache
+def has_filter(program: str, name: str) -> bool:
+    """Tell whether this build of ffmpeg has a filter."""
+    command = [program, "-hide_banner", "-h", f"filter={name}"]
+    shown = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)  # noqa: S603
+    return shown.stdout.startswith(b"Filter ")
+
+
+def open_input(file: BinaryIO, demuxer: str, **options: Any) -> Any:
+    """Begin a graph with an open file: the one descriptor is all that ffmpeg may read."""
+    return ffmpeg.input("fd:", fd=file.fileno(), f=demuxer, protocol_whitelist="fd", **options)
+
+
+def output_path(file: BinaryIO) -> str:
+    """Give a name of an open file that ffmpeg can open once more: some formats are read again at the end."""
+    return f"/dev/fd/{file.fileno()}"
+
+
+def run_ffmpeg(
+    graph: Any,
+    source: MediaSource,
+    workspace: Workspace,
+    length_s: float | None,
+    claimed_s: float | None = None,
+    files: Sequence[BinaryIO] = (),
+) -> Progress:
+    """Run the graph and give how it ended.
+
+    Args:
+        graph: of ffmpeg-python, with its output.
+        source: the file that errors are about.
+        workspace: hears the progress, and may cancel.
+        length_s: that the result should have; None where nobody knows.
+        claimed_s: the same by what the file says of the very streams, so that less means that it is torn.
+        files: the output, and further inputs.
+
+    Raises:
+        UnsupportedMedia: the file is damaged or ffmpeg cannot do this with it.
+        InputTooLarge: it needs more time or memory, or gives a larger result, than is allowed.
+        OutOfMemory: the machine has none left.
+        OSError: the disk is full.
+    """
+    inputs = (source.file, *files)
+    for each in inputs:
+        each.seek(0)
+    limits = workspace.limits.media
+    arguments = (*_QUIET, "-progress", "pipe:1", *ffmpeg.get_args(graph, overwrite_output=True))
+    confines = ProcessLimits(limits.cpu_s, limits.memory_bytes, limits.output_bytes)
+    numbers = [each.fileno() for each in inputs]
+    errors: deque[str] = deque(maxlen=_KEPT_LINES)
+    reader = ProgressReader()
+    with ConfinedProcess([binary(limits), *arguments], confines, numbers) as process:
+        for line in _until_deadline(process, limits.wall_s, source.field):
+            if workspace.is_cancelled:
+                process.kill()
+                workspace.check_cancelled()
+            if line is None:
+                continue
+            is_error, text = line
+            if is_error:
+                errors.append(text)
+            elif reader.feed(text):
+                workspace.report(_part(reader.latest, length_s))
+        code = process.wait()
+        if code != 0 and process.cpu_s >= limits.cpu_s:
+            raise InputTooLarge("The file needs more computing time than is allowed.", source.field)
+    _check_exit(code, errors, source.field)
+    _check_length(reader.latest, claimed_s, source)
+    return reader.latest
+
+
+def _until_deadline(
+    process: ConfinedProcess, limit_s: float, field: str
+) -> Iterator[tuple[bool, str] | None]:
+    until = monotonic() + limit_s
+    for line in process.lines():
+        if monotonic() > until:
+            raise InputTooLarge(f"The file takes longer than {limit_s:g} s to process, the limit.", field)
+        yield line
+
+
+def _part(progress: Progress, length_s: float | None) -> float:
+    return min(0.99, progress.done_s / length_s) if length_s else 0.0
+
+
+def _check_exit(code: int, errors: Sequence[str], field: str) -> None:
+    if code == 0:
+        return
+    if code == -signal.SIGXFSZ:
+        raise InputTooLarge("The result would be larger than is allowed.", field)
+    if code in _NO_MEMORY:
+        raise InputTooLarge("The file needs more memory than is allowed.", field)
+    if code == 256 - errno.ENOSPC:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store says it in its own words
+    if code == -signal.SIGKILL:
+        raise OutOfMemory("The system ended ffmpeg, most likely for want of memory.")
+    said = "; ".join(_CONTEXT.sub("", each).strip() for each in errors)
+    raise UnsupportedMedia(
+        f"The file could not be processed: {_without_paths(said) or f'code {code}'}.", field
+    )
+
+
+def _without_paths(text: str) -> str:
+    return re.sub(r"(?:file:)?(?:/[^\s/:'\"]+)+", "the result", text)
+
+
+def _check_length(progress: Progress, claimed_s: float | None, source: MediaSource) -> None:
+    slowest_fps = min((each.fps for each in source.info.video if each.fps), default=25.0)
+    tolerance_s = _TOLERANCE_S + _FRAMES_BEHIND / slowest_fps
+    if claimed_s and progress.done_s < claimed_s * _MIN_PART - tolerance_s:
+        raise UnsupportedMedia(
+            f"The file is damaged: it ends after {progress.done_s:.1f} of {claimed_s:.1f} seconds.",
+            source.field,
+        )

@@ -1,0 +1,43 @@
+"""Cuts a rectangle out of videos."""
+
+from typing import Any
+
+from pydantic import Field
+
+from pipelines.media.filters import even_down
+from pipelines.media.sources import open_media
+from pipelines.tasks.base import Transform, Workspace
+from pipelines.transforms.crop import check_inside
+from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, render_video
+
+
+class CropVideoRequest(VideoRequest):
+    """One video and the part to keep, in pixels from its top left corner as it is seen; sides become even."""
+
+    x: int = Field(default=0, ge=0)
+    y: int = Field(default=0, ge=0)
+    width: int = Field(ge=2)
+    height: int = Field(ge=2)
+
+
+def run(request: CropVideoRequest, workspace: Workspace) -> VideoResult:
+    """Crop the video."""
+    with open_media(workspace, request.video, "video") as source:
+        check_inside(request, (source.video.width, source.video.height), "video")
+        asked = request.width, request.height
+        size = even_down(request.width), even_down(request.height)
+        notes = (
+            () if size == asked else (f"The sides of a video are even: it has {size[0]} x {size[1]} pixels.",)
+        )
+
+        def apply(node: Any) -> Any:
+            if request.x % 2 or request.y % 2:
+                node = node.filter(
+                    "format", "yuv444p"
+                )  # colours for each pixel, so that any pixel can be the first
+            return node.filter("crop", *size, request.x, request.y)
+
+        return render_video(source, VideoEdit(size, apply, notes=notes), request, workspace)
+
+
+CROP_VIDEO = Transform(name="crop-video", request=CropVideoRequest, result=VideoResult, run=run)

@@ -1,0 +1,160 @@
+"""What the video transforms share: their request, their result, and the way from one to the other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import ffmpeg
+from pydantic import Field
+
+from pipelines.errors import InvalidInput
+from pipelines.images import Size
+from pipelines.media.decoders import DECODERS
+from pipelines.media.ffmpeg import open_input, output_path, run_ffmpeg
+from pipelines.media.filters import even_down, standard_range
+from pipelines.media.formats import VideoFormat
+from pipelines.media.plans import Plan, Wishes, plan_video
+from pipelines.media.sources import MediaSource
+from pipelines.tasks.base import MediaKey, OutputFile, TaskRequest, TaskResult, Workspace
+
+
+class VideoResult(TaskResult):
+    """A video that was made."""
+
+    video: MediaKey
+    width: int
+    height: int
+    duration_s: float
+    format: VideoFormat
+    notes: tuple[str, ...] = ()
+    """What was done otherwise than asked."""
+
+
+class VideoRequest(TaskRequest[VideoResult]):
+    """A video, and how its result shall be written."""
+
+    video: MediaKey
+    output_format: VideoFormat | None = None
+    """None: the video's own where we write that, else mp4."""
+    quality: int | None = Field(default=None, ge=1, le=100)
+    """None: streams that need no change are copied, others get 70, which looks like the original."""
+    video_kbps: int | None = Field(default=None, ge=16, le=200_000)
+    """Instead of a quality."""
+    audio_kbps: int | None = Field(default=None, ge=8, le=1_024)
+    fps: float | None = Field(default=None, ge=1, le=240)
+    audio: bool = True
+    """False drops the sound."""
+    keep_metadata: bool = False
+    """Title, place and date of recording and the like."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The part of the input that is taken."""
+
+    start_s: float
+    length_s: float
+    is_exact: bool = True
+    """Frame by frame; False begins at the key frame before and copies."""
+
+
+@dataclass(frozen=True)
+class VideoEdit:
+    """What happens to the video."""
+
+    size: Size
+    """Of the result, before it is made even."""
+    apply: Callable[[Any], Any] | None = None
+    """Takes a node of ffmpeg's graph and gives the next; None changes no frame."""
+    cut: Cut | None = None
+    inputs: Sequence[BinaryIO] = ()
+    """Further files that `apply` reads."""
+    notes: tuple[str, ...] = field(default=())
+
+
+def render_video(
+    source: MediaSource, edit: VideoEdit, request: VideoRequest, workspace: Workspace
+) -> VideoResult:
+    """Take the video through the edit into an output file.
+
+    Raises:
+        InvalidInput: a quality and a bit rate were given.
+    """
+    if request.quality and request.video_kbps:
+        raise InvalidInput("Give a quality or a bit rate, not both.", "video_kbps")
+    target = request.output_format or source.kind.video_format
+    is_exact = edit.cut is not None and edit.cut.is_exact
+    wishes = _wishes(request, workspace)
+    plan = plan_video(source.info, target, wishes, edit.apply is not None or is_exact, is_exact)
+    length_s = edit.cut.length_s if edit.cut else source.info.duration_s
+    claimed_s = _claimed_s(source, edit, plan)
+    with workspace.output(target.value) as output:
+        graph = _graph(source, edit, plan, request, workspace, output)
+        done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
+    width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
+    return VideoResult(
+        video=output.key,
+        width=width,
+        height=height,
+        duration_s=round(claimed_s or length_s or done.done_s, 3),
+        format=target,
+        notes=(*edit.notes, *plan.notes),
+    )
+
+
+def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None:
+    claimed_s = source.info.length_of({source.video.index, *plan.streams})
+    if claimed_s is None or edit.cut is None:
+        return claimed_s
+    return min(edit.cut.length_s, claimed_s - edit.cut.start_s)
+
+
+def media_input(source: MediaSource, workspace: Workspace, **options: Any) -> Any:
+    """Begin a graph with the source."""
+    threads = workspace.limits.media.threads
+    return open_input(source.file, source.kind.demuxer, threads=threads, codec_whitelist=DECODERS, **options)
+
+
+def _wishes(request: VideoRequest, workspace: Workspace) -> Wishes:
+    return Wishes(
+        request.quality,
+        request.video_kbps,
+        request.audio_kbps,
+        request.fps,
+        request.audio,
+        request.keep_metadata,
+        workspace.limits.media.threads,
+    )
+
+
+def _graph(
+    source: MediaSource,
+    edit: VideoEdit,
+    plan: Plan,
+    request: VideoRequest,
+    workspace: Workspace,
+    output: OutputFile,
+) -> Any:
+    cut = {"ss": edit.cut.start_s, "t": edit.cut.length_s} if edit.cut else {}
+    media = media_input(source, workspace, **cut)
+    streams = [media[str(index)] for index in plan.streams]
+    if plan.encodes_video:
+        streams.insert(0, _filtered(media, source, edit, request, workspace))
+    if edit.cut and not edit.cut.is_exact:
+        plan.options["avoid_negative_ts"] = "make_zero"
+    return ffmpeg.output(*streams, output_path(output.file), **plan.options)
+
+
+def _filtered(
+    media: Any, source: MediaSource, edit: VideoEdit, request: VideoRequest, workspace: Workspace
+) -> Any:
+    node = media[str(source.video.index)]
+    node = standard_range(node, source.video, workspace.limits.media, source.field)
+    if edit.apply:
+        node = edit.apply(node)
+    if request.fps:
+        node = node.filter("fps", request.fps)
+    if any(side % 2 for side in edit.size):
+        width, height = (even_down(side) for side in edit.size)
+        node = node.filter("crop", width, height, 0, 0)
+    return node.filter("format", "yuv420p")
