@@ -7,7 +7,7 @@ the machine that builds the application: from the folder that has the package `c
 from pathlib import Path
 from typing import Any
 
-import yaml
+from configs.documents import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,12 +25,7 @@ def with_files(entries: Any) -> Any:
 
 def _read(name: str) -> list[Any]:
     path = ROOT / name
-    try:
-        entries = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {error}") from error
+    entries = read_yaml(path)
     if not isinstance(entries, list):
         raise ValueError(f"{path}: the file must hold a list")  # noqa: TRY004  # pydantic reports ValueErrors
     return entries

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from configs.base import Config
+from configs.documents import read_yaml
 from configs.schema import ServerConfig
 
 
@@ -79,11 +79,9 @@ def load_config(path: Path) -> ConfigFile:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        document = read_yaml(path)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: the file must hold a mapping with the key 'applications'")
     return document
