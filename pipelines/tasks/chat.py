@@ -51,7 +51,7 @@ class ChatRequest(TaskRequest[ChatResult]):
         for message in self.body["messages"]:
             content = message.get("content")
             parts = content if isinstance(content, list) else [{"text": content}]
-            characters += sum(len(part.get("text") or "") for part in parts)
+            characters += sum(len(str(part.get("text") or "")) for part in parts)
             pictures += sum("image_url" in part for part in parts)
         return Usage(
             prompt_tokens=characters // CHARACTERS_PER_TOKEN + pictures * PICTURE_TOKENS + 1,

@@ -392,6 +392,16 @@ async def test_who_leaves_a_stream_pays_for_what_was_said() -> None:
     assert left.cost == pytest.approx(1, rel=1e-3)
 
 
+def test_an_estimate_takes_whatever_the_parts_hold() -> None:
+    parts = [
+        {"type": "text", "text": 5},
+        {"type": "text", "text": "four" * 2},
+        {"type": "image_url", "image_url": {}},
+    ]
+    asked = ChatRequest(body={"messages": [{"role": "user", "content": parts}]})
+    assert asked.estimated_usage(2) == Usage(prompt_tokens=2 + 1_000 + 1, completion_tokens=2)
+
+
 async def test_a_failed_attempt_costs_nothing() -> None:
     backend = Answers("a", ProviderDenied("no."))
     on = stage(backend, routing={"a": RoutingConfig(price=PriceConfig(request=1.0))})
