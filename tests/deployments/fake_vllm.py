@@ -157,6 +157,10 @@ def installed() -> Iterator[None]:
         for name in set(sys.modules) - before:
             if name.startswith(TRACES):
                 del sys.modules[name]
+                package, _, child = name.rpartition(".")
+                # `from package import child` looks here first, and would give the one that is gone.
+                if package in sys.modules and hasattr(sys.modules[package], child):
+                    delattr(sys.modules[package], child)
 
 
 def parents(name: str) -> list[str]:
