@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import ffmpeg
 from pydantic import Field
 
-from pipelines.errors import InvalidInput
+from pipelines.errors import InvalidInput, UnsupportedMedia
 from pipelines.images import Size
 from pipelines.media.decoders import DECODERS
 from pipelines.media.ffmpeg import open_input, output_path, run_ffmpeg
@@ -91,6 +91,8 @@ def render_video(
     with workspace.output(target.value) as output:
         graph = _graph(source, edit, plan, request, workspace, output)
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
+        if not done.frames:
+            raise _without_frames(source, edit)
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
     return VideoResult(
         video=output.key,
@@ -100,6 +102,12 @@ def render_video(
         format=target,
         notes=(*edit.notes, *plan.notes),
     )
+
+
+def _without_frames(source: MediaSource, edit: VideoEdit) -> InvalidInput:
+    if edit.cut:
+        return InvalidInput("The video has no frame in this part, only sound.", "start_s")
+    return UnsupportedMedia("The file is damaged: no frame of its video can be read.", source.field)
 
 
 def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None:
