@@ -117,10 +117,11 @@ def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None
     return min(edit.cut.length_s, claimed_s - edit.cut.start_s)
 
 
-def media_input(source: MediaSource, workspace: Workspace, **options: Any) -> Any:
-    """Begin a graph with the source."""
+def media_input(source: MediaSource, workspace: Workspace, **moments_s: float) -> Any:
+    """Begin a graph with the source; `moments_s` are ffmpeg's ``ss`` and ``t``."""
     threads = workspace.limits.media.threads
-    return open_input(source.file, source.kind.demuxer, threads=threads, codec_whitelist=DECODERS, **options)
+    written = {name: f"{moment:.6f}" for name, moment in moments_s.items()}  # it does not know 1e-06
+    return open_input(source.file, source.kind.demuxer, threads=threads, codec_whitelist=DECODERS, **written)
 
 
 def _wishes(request: VideoRequest, workspace: Workspace) -> Wishes:
