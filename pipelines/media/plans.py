@@ -122,11 +122,11 @@ def _audio_options(number: int, stream: AudioStream, container: Container, wishe
     channels = min(stream.channels, encoder.max_channels)
     options: dict[str, Any] = {f"c:a:{number}": encoder.name}
     if encoder.kbps_per_channel:
-        options[f"b:a:{number}"] = f"{wishes.audio_kbps or encoder.kbps_per_channel * channels}k"
+        options[f"b:a:{number}"] = f"{encoder.kbps(wishes.audio_kbps, channels)}k"
     if channels < stream.channels:
         options[f"ac:a:{number}"] = channels
-    if stream.sample_rate > encoder.max_sample_rate:
-        options[f"ar:a:{number}"] = encoder.max_sample_rate
+    if stream.sample_rate != (possible := encoder.sample_rate(stream.sample_rate)):
+        options[f"ar:a:{number}"] = possible
     return options
 
 

@@ -7,6 +7,7 @@ Prints one line of JSON: the fields of `pipelines.media.info.MediaInfo`, or ``{"
 import json
 import os
 import sys
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +34,8 @@ def read(number: str, demuxer: str, decoders: str) -> dict[str, Any]:
     with av.open(
         "fd:", format=demuxer, container_options=options, metadata_errors="ignore", timeout=_TIMEOUT_S
     ) as container:
+        if not container.streams.video and container.streams.audio and not _sounds(container):
+            raise ValueError("no sound can be decoded")
         videos = [each for each in container.streams.video if not _is_cover(each)]
         described = [_video(each, _first_frame(container, each) if n == 0 else None)
                      for n, each in enumerate(videos)]  # fmt: skip
@@ -54,6 +57,15 @@ def _is_cover(stream: VideoStream) -> bool:
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     return next(container.decode(stream), None)
+
+
+def _sounds(container: InputContainer) -> bool:
+    """Tell whether anything can be heard: what is only copied would be as damaged as the file."""
+    for packet in container.demux(container.streams.audio[0]):
+        with suppress(av.error.FFmpegError):
+            if packet.decode():
+                return True
+    return False
 
 
 def _track(stream: Any) -> dict[str, Any]:

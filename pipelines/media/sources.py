@@ -1,5 +1,6 @@
 """Opens a stranger's file of sound or video: sniffed, probed in a confined process, and within the limits."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from pipelines.media.decoders import DECODERS
 from pipelines.media.info import AudioStream, MediaInfo, VideoStream
 from pipelines.media.sniffing import ACCEPTED, Kind, sniff
 from pipelines.tasks.base import MediaKey, MediaLimits, Record, Workspace
+
+_log = logging.getLogger(__name__)
 
 _CHILD = Path(__file__).with_name("reading_child.py")
 _PROBE_S = 60
@@ -41,10 +44,13 @@ class MediaSource:
 
     @property
     def video(self) -> VideoStream:
-        """The first video. Raises `UnsupportedMedia` where there is none."""
+        """The first video. Raises `UnsupportedMedia` where there is none, or no frame of it."""
         if not self.info.video:
             raise UnsupportedMedia("The file has no video, only sound.", self.field)
-        return self.info.video[0]
+        video = self.info.video[0]
+        if not video.pixel_format:
+            raise UnsupportedMedia("The file is damaged: no frame of its video can be read.", self.field)
+        return video
 
     def audio(self, track: int = 0) -> AudioStream:
         """Give a track of sound.
@@ -91,19 +97,20 @@ def _probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> Medi
                 process.kill()
                 workspace.check_cancelled()
             if monotonic() > until:
-                raise _unreadable("it takes too long to find out what is in it", field)
+                raise _unreadable(field, ": it takes too long to find out what is in it")
         if process.wait() != 0 or not answer:
-            raise _unreadable("its structure breaks the decoder", field)
+            raise _unreadable(field, ": its structure breaks the decoder")
     found = _ANSWER.validate_json(answer)
     if isinstance(found, _Fault):
-        raise _unreadable(found.fault, field)
+        _log.info("libav cannot read a file: %s", found.fault)  # its words say nothing to who sent the file
+        raise _unreadable(field)
     if not found.video and not found.audio:
         raise UnsupportedMedia(f"The file has neither video nor sound. {ACCEPTED}", field)
     return found
 
 
-def _unreadable(reason: str, field: str) -> UnsupportedMedia:
-    return UnsupportedMedia(f"The file is damaged, or its encoding is unknown: {reason}. {ACCEPTED}", field)
+def _unreadable(field: str, reason: str = "") -> UnsupportedMedia:
+    return UnsupportedMedia(f"The file is damaged, or its encoding is unknown{reason}. {ACCEPTED}", field)
 
 
 def _check(info: MediaInfo, limits: MediaLimits, field: str) -> None:

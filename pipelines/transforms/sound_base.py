@@ -3,6 +3,7 @@
 import ffmpeg
 from pydantic import Field
 
+from pipelines.errors import UnsupportedMedia
 from pipelines.media.ffmpeg import output_path, run_ffmpeg
 from pipelines.media.formats import SoundFormat
 from pipelines.media.plans import Wishes, plan_sound
@@ -46,4 +47,6 @@ def render_sound(
         graph = ffmpeg.output(media[str(stream.index)], output_path(output.file), **plan.options)
         length_s, claimed_s = source.info.duration_s, source.info.length_of({stream.index})
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
+        if not done.done_s:
+            raise UnsupportedMedia("The file is damaged: nothing of its sound can be read.", source.field)
     return SoundResult(audio=output.key, duration_s=round(claimed_s or done.done_s, 3), format=target)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import ffmpeg
 from pydantic import Field
 
-from pipelines.errors import InvalidInput
+from pipelines.errors import InvalidInput, UnsupportedMedia
 from pipelines.images import Size
 from pipelines.media.decoders import DECODERS
 from pipelines.media.ffmpeg import open_input, output_path, run_ffmpeg
@@ -91,6 +91,8 @@ def render_video(
     with workspace.output(target.value) as output:
         graph = _graph(source, edit, plan, request, workspace, output)
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
+        if not done.frames:
+            raise _without_frames(source, edit)
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
     return VideoResult(
         video=output.key,
@@ -102,6 +104,12 @@ def render_video(
     )
 
 
+def _without_frames(source: MediaSource, edit: VideoEdit) -> InvalidInput:
+    if edit.cut:
+        return InvalidInput("The video has no frame in this part, only sound.", "start_s")
+    return UnsupportedMedia("The file is damaged: no frame of its video can be read.", source.field)
+
+
 def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None:
     claimed_s = source.info.length_of({source.video.index, *plan.streams})
     if claimed_s is None or edit.cut is None:
@@ -109,10 +117,11 @@ def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None
     return min(edit.cut.length_s, claimed_s - edit.cut.start_s)
 
 
-def media_input(source: MediaSource, workspace: Workspace, **options: Any) -> Any:
-    """Begin a graph with the source."""
+def media_input(source: MediaSource, workspace: Workspace, **moments_s: float) -> Any:
+    """Begin a graph with the source; `moments_s` are ffmpeg's ``ss`` and ``t``."""
     threads = workspace.limits.media.threads
-    return open_input(source.file, source.kind.demuxer, threads=threads, codec_whitelist=DECODERS, **options)
+    written = {name: f"{moment:.6f}" for name, moment in moments_s.items()}  # it does not know 1e-06
+    return open_input(source.file, source.kind.demuxer, threads=threads, codec_whitelist=DECODERS, **written)
 
 
 def _wishes(request: VideoRequest, workspace: Workspace) -> Wishes:
