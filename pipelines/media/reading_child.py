@@ -66,10 +66,11 @@ def _track(stream: Any) -> dict[str, Any]:
 
 
 def _audio(stream: AudioStream) -> dict[str, Any]:
+    context = stream.codec_context  # None where no decoder is known
     return {
         **_track(stream),
-        "channels": stream.channels,
-        "sample_rate": stream.sample_rate,
+        "channels": context.channels if context else 0,
+        "sample_rate": context.sample_rate if context else 0,
         "duration_s": _length_s(stream),
     }
 

@@ -72,12 +72,18 @@ def open_media(workspace: Workspace, key: MediaKey, field: str) -> Iterator[Medi
     """
     with workspace.input(key).open("rb", buffering=0) as raw:
         kind = sniff(raw, field)
-        info = _probe(raw, kind, workspace, field)
+        info = probe(raw, kind, workspace, field)
         _check(info, workspace.limits.media, field)
         yield MediaSource(raw, kind, info, field)
 
 
-def _probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> MediaInfo:
+def probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> MediaInfo:
+    """Tell what is in a file.
+
+    Raises:
+        UnsupportedMedia: it cannot be read, or has neither video nor sound.
+    """
+    file.seek(0)
     number = file.fileno()
     command = [sys.executable, "-I", str(_CHILD), str(number), kind.demuxer, DECODERS]
     limits = ProcessLimits(cpu_s=_PROBE_S, memory_bytes=_PROBE_MEMORY_BYTES, file_bytes=0)
