@@ -10,10 +10,10 @@ import ffmpeg
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import InputTooLarge, UnsupportedMedia
+from pipelines.errors import InputTooLarge, InvalidInput, UnsupportedMedia
 from pipelines.media.decoders import DECODERS
 from pipelines.media.ffmpeg import open_input, output_path, run_ffmpeg
-from pipelines.media.info import MediaInfo
+from pipelines.media.info import UNKNOWN_CODEC, MediaInfo
 from pipelines.media.sniffing import sniff
 from pipelines.media.sources import MediaSource, probe
 from pipelines.tasks.base import Workspace
@@ -66,34 +66,34 @@ def open_sound(path: Path, workspace: Workspace, field: str = "audio") -> Iterat
     with path.open("rb", buffering=0) as file, TemporaryFile() as samples:
         kind = sniff(file, field)
         source = MediaSource(file, kind, MediaInfo(format=kind.demuxer), field)
-        _decode(source, samples, workspace)
+        try:
+            _decode(source, samples, workspace)
+        except InvalidInput as error:
+            raise _refusal(error, source, workspace) from error
         sound = Sound(samples)
-        _check_length(sound.duration_s, source, workspace)
+        if sound.duration_s > workspace.limits.media.duration_s:
+            limit = f"{workspace.limits.media.duration_s:,.0f} seconds"
+            raise InputTooLarge(f"The recording is longer than {limit}, the limit.", field)
         yield sound
 
 
 def _decode(source: MediaSource, samples: BinaryIO, workspace: Workspace) -> None:
     limits = workspace.limits.media
-    media = open_input(source.file, source.kind.demuxer, threads=1, codec_whitelist=DECODERS)
+    bounds = {"threads": 1, "max_streams": limits.streams, "codec_whitelist": DECODERS}
+    media = open_input(source.file, source.kind.demuxer, **bounds)
     options = {"f": "s16le", "ac": 1, "ar": SPEECH_SAMPLE_RATE, "t": limits.duration_s + 1}
     graph = ffmpeg.output(media["a:0"], output_path(samples), **options)
-    try:
-        run_ffmpeg(graph, source, workspace, None, files=[samples])
-    except UnsupportedMedia as error:
-        raise _reason(source, workspace) from error
+    run_ffmpeg(graph, source, workspace, None, files=[samples])
+    if samples.seek(0, 2) == 0:
+        raise UnsupportedMedia(
+            f"The file has a length of 0 seconds, or it is damaged. {_ACCEPTED}", source.field
+        )
 
 
-def _reason(source: MediaSource, workspace: Workspace) -> UnsupportedMedia:
-    """Look into a file that could not be decoded, which tells more than the decoder does."""
+def _refusal(error: InvalidInput, source: MediaSource, workspace: Workspace) -> InvalidInput:
+    """Look into the file, which tells more than its decoder does."""
     info = probe(source.file, source.kind, workspace, source.field)
-    what = "is damaged, or its encoding is unknown" if info.audio else "has no sound"
-    return UnsupportedMedia(f"The file {what}. {_ACCEPTED}", source.field)
-
-
-def _check_length(duration_s: float, source: MediaSource, workspace: Workspace) -> None:
-    limit_s = workspace.limits.media.duration_s
-    if duration_s == 0:
-        what = "has a length of 0 seconds, or it is damaged"
-        raise UnsupportedMedia(f"The file {what}. {_ACCEPTED}", source.field)
-    if duration_s > limit_s:
-        raise InputTooLarge(f"The recording is longer than {limit_s:,.0f} seconds, the limit.", source.field)
+    if info.audio and info.audio[0].codec != UNKNOWN_CODEC:
+        return error
+    what = "sound, but its encoding is unknown" if info.audio else "no sound"
+    return UnsupportedMedia(f"The file has {what}. {_ACCEPTED}", source.field)

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from pipelines.tasks.base import Record
 
+UNKNOWN_CODEC = "unknown"
+
 
 class VideoStream(Record):
     """A video, as it is to be seen."""
@@ -54,7 +56,7 @@ class MediaInfo(Record):
     """What a file holds."""
 
     format: str
-    """ffmpeg's name of the container."""
+    """What people call the container: ``mp4``, ``webm``, ``mp3``."""
     duration_s: float | None = None
     """None where nothing in the file tells."""
     size_bytes: int = 0

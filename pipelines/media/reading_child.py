@@ -1,7 +1,8 @@
 """Reads what is in a media file; run by path in a confined process of its own, so it imports PyAV alone.
 
-Arguments: the number of an open file, ffmpeg's name of its container, the decoders that may be used.
-Prints one line of JSON: the fields of `pipelines.media.info.MediaInfo`, or ``{"fault": …}``.
+Arguments: the number of an open file, ffmpeg's name of its container, the decoders that may be used, how
+many pixels of a frame and how many streams there may be: what has more is counted and not decoded.
+Prints JSON: the fields of `pipelines.media.info.MediaInfo`, or ``{"fault": …}``.
 """
 
 import json
@@ -20,9 +21,12 @@ from av.video.stream import VideoStream
 _HDR = {16: "PQ", 18: "HLG"}
 _MATRICES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc"}
 _TIMEOUT_S = 30.0
+_BARE_FRAMES = ("aac", "amr", "mp3", "mpegvideo")
+"""Formats without a table of contents: libav guesses their length, and may be far off."""
+_MAX_LANGUAGE = 16
 
 
-def read(number: str, demuxer: str, decoders: str) -> dict[str, Any]:
+def read(number: str, demuxer: str, decoders: str, max_pixels: int, max_streams: int) -> dict[str, Any]:
     """Open the file by its descriptor, from which ffmpeg cannot get to any other file."""
     options = {
         "fd": number,
@@ -33,9 +37,11 @@ def read(number: str, demuxer: str, decoders: str) -> dict[str, Any]:
     with av.open(
         "fd:", format=demuxer, container_options=options, metadata_errors="ignore", timeout=_TIMEOUT_S
     ) as container:
+        if len(container.streams) > max_streams:
+            return {"format": demuxer, "streams": len(container.streams)}
         videos = [each for each in container.streams.video if not _is_cover(each)]
-        described = [_video(each, _first_frame(container, each) if n == 0 else None)
-                     for n, each in enumerate(videos)]  # fmt: skip
+        first = _first_frame(container, videos[0], max_pixels) if videos else None
+        described = [_video(each, None if n else first) for n, each in enumerate(videos)]
         return {
             "format": container.format.name,
             "duration_s": _duration_s(container),
@@ -52,7 +58,9 @@ def _is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & stream.disposition.__class__.attached_pic)
 
 
-def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+def _first_frame(container: InputContainer, stream: VideoStream, max_pixels: int) -> VideoFrame | None:
+    if stream.codec_context is None or stream.width * stream.height > max_pixels:
+        return None
     return next(container.decode(stream), None)
 
 
@@ -61,7 +69,7 @@ def _track(stream: Any) -> dict[str, Any]:
     return {
         "index": stream.index,
         "codec": context.codec.canonical_name if context else "unknown",
-        "language": stream.language,
+        "language": stream.language[:_MAX_LANGUAGE] if stream.language else None,
     }
 
 
@@ -76,6 +84,8 @@ def _audio(stream: AudioStream) -> dict[str, Any]:
 
 
 def _length_s(stream: VideoStream | AudioStream) -> float | None:
+    if stream.container.format.name in _BARE_FRAMES:
+        return None
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
@@ -129,10 +139,11 @@ def _last_moment_s(container: InputContainer) -> float | None:
 def main() -> None:
     """Print what is in the file."""
     try:
-        info = read(*sys.argv[1:4])
+        number, demuxer, decoders, max_pixels, max_streams = sys.argv[1:]
+        info = read(number, demuxer, decoders, int(max_pixels), int(max_streams))
     except (av.error.FFmpegError, ValueError, ArithmeticError) as error:
         info = {"fault": getattr(error, "strerror", None) or str(error)}
-    sys.stdout.write(json.dumps(info) + "\n")
+    sys.stdout.write(json.dumps(info, indent=0) + "\n")  # short lines: who reads them keeps no long ones
 
 
 if __name__ == "__main__":

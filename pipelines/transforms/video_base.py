@@ -111,8 +111,10 @@ def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None
 
 def media_input(source: MediaSource, workspace: Workspace, **options: Any) -> Any:
     """Begin a graph with the source."""
-    threads = workspace.limits.media.threads
-    return open_input(source.file, source.kind.demuxer, threads=threads, codec_whitelist=DECODERS, **options)
+    limits = workspace.limits.media
+    # A frame may be larger than the first one, which was looked at.
+    bounds = {"threads": limits.threads, "max_pixels": limits.video_pixels, "max_streams": limits.streams}
+    return open_input(source.file, source.kind.demuxer, codec_whitelist=DECODERS, **bounds, **options)
 
 
 def _wishes(request: VideoRequest, workspace: Workspace) -> Wishes:
