@@ -28,6 +28,10 @@ class VideoStream(Record):
     """How colours become numbers, in ffmpeg's words: ``bt709``; empty where the file does not say."""
     hdr: str | None = None
     """``PQ`` or ``HLG``."""
+    is_interlaced: bool = False
+    has_alpha: bool = False
+    has_hidden_start: bool = False
+    """Whether it begins with frames that are decoded and not shown: a cut by an edit list."""
     language: str | None = None
     duration_s: float | None = None
 

@@ -40,8 +40,9 @@ def read(number: str, demuxer: str, decoders: str, max_pixels: int, max_streams:
         if len(container.streams) > max_streams:
             return {"format": demuxer, "streams": len(container.streams)}
         videos = [each for each in container.streams.video if not _is_cover(each)]
-        first = _first_frame(container, videos[0], max_pixels) if videos else None
-        described = [_video(each, None if n else first) for n, each in enumerate(videos)]
+        start = _start(container, videos[0], max_pixels) if videos else {}
+        described = [_video(each) for each in videos]
+        described[:1] = [_video(each) | start for each in videos[:1]]
         return {
             "format": container.format.name,
             "duration_s": _duration_s(container),
@@ -58,10 +59,17 @@ def _is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & stream.disposition.__class__.attached_pic)
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, max_pixels: int) -> VideoFrame | None:
+def _start(container: InputContainer, stream: VideoStream, max_pixels: int) -> dict[str, Any]:
+    """Decode up to the first frame, which knows more than the headers do."""
     if stream.codec_context is None or stream.width * stream.height > max_pixels:
-        return None
-    return next(container.decode(stream), None)
+        return {}
+    is_hidden = None
+    for packet in container.demux(stream):
+        if is_hidden is None:
+            is_hidden = packet.is_discard
+        for frame in packet.decode():
+            return _frame(stream, frame) | {"has_hidden_start": is_hidden}
+    return {}
 
 
 def _track(stream: Any) -> dict[str, Any]:
@@ -89,29 +97,35 @@ def _length_s(stream: VideoStream | AudioStream) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
-def _video(stream: VideoStream, frame: VideoFrame | None) -> dict[str, Any]:
+def _video(stream: VideoStream) -> dict[str, Any]:
     average, guessed = stream.average_rate or Fraction(0), stream.guessed_rate or Fraction(0)
-    width, height = (frame.width, frame.height) if frame else (stream.width, stream.height)
-    rotation = round(frame.rotation) % 360 if frame else 0
-    if rotation in (90, 270):
-        width, height = height, width
-    described = {
+    return {
         **_track(stream),
-        "width": width,
-        "height": height,
-        "rotation": rotation,
+        "width": stream.width,
+        "height": stream.height,
         "fps": float(average or guessed),
         "duration_s": _length_s(stream),
         "has_variable_rate": abs(average - guessed) > guessed / 100,
     }
-    if frame is None:
-        return described
+
+
+def _frame(stream: VideoStream, frame: VideoFrame) -> dict[str, Any]:
+    width, height = frame.width, frame.height
+    rotation = round(frame.rotation) % 360
+    if rotation in (90, 270):
+        width, height = height, width
     return {
-        **described,
+        "width": width,
+        "height": height,
+        "rotation": rotation,
         "pixel_format": frame.format.name,
         "bit_depth": max((each.bits for each in frame.format.components), default=8),
         "matrix": _MATRICES.get(int(frame.colorspace), ""),
         "hdr": _HDR.get(int(frame.color_trc)),
+        "is_interlaced": frame.interlaced_frame,
+        # libav's own decoder of VP9 leaves the transparency out, but Matroska says that there is some.
+        "has_alpha": any(each.is_alpha for each in frame.format.components)
+        or stream.metadata.get("alpha_mode") == "1",
     }
 
 
