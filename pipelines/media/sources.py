@@ -78,14 +78,22 @@ def open_media(workspace: Workspace, key: MediaKey, field: str) -> Iterator[Medi
     """
     with workspace.input(key).open("rb", buffering=0) as raw:
         kind = sniff(raw, field)
-        info = _probe(raw, kind, workspace, field)
-        _check(info, workspace.limits.media, field)
+        info = probe(raw, kind, workspace, field)
         yield MediaSource(raw, kind, info, field)
 
 
-def _probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> MediaInfo:
+def probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> MediaInfo:
+    """Tell what is in a file.
+
+    Raises:
+        UnsupportedMedia: it cannot be read, or has neither video nor sound.
+        InputTooLarge: it is over a limit of the configuration.
+    """
+    file.seek(0)
     number = file.fileno()
-    command = [sys.executable, "-I", str(_CHILD), str(number), kind.demuxer, DECODERS]
+    bounds = workspace.limits.media
+    counts = (str(bounds.video_pixels), str(bounds.streams))
+    command = [sys.executable, "-I", str(_CHILD), str(number), kind.demuxer, DECODERS, *counts]
     limits = ProcessLimits(cpu_s=_PROBE_S, memory_bytes=_PROBE_MEMORY_BYTES, file_bytes=0)
     until = monotonic() + _PROBE_S
     answer = ""
@@ -104,9 +112,10 @@ def _probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> Medi
     if isinstance(found, _Fault):
         _log.info("libav cannot read a file: %s", found.fault)  # its words say nothing to who sent the file
         raise _unreadable(field)
+    _check(found, bounds, field)
     if not found.video and not found.audio:
         raise UnsupportedMedia(f"The file has neither video nor sound. {ACCEPTED}", field)
-    return found
+    return found.model_copy(update={"format": kind.name})
 
 
 def _unreadable(field: str, reason: str = "") -> UnsupportedMedia:

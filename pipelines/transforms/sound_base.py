@@ -11,6 +11,9 @@ from pipelines.media.sources import MediaSource
 from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
 from pipelines.transforms.video_base import media_input
 
+_PRIMING_S = 0.2
+"""What encoders add at most; players leave it out."""
+
 
 class SoundResult(TaskResult):
     """A file of sound that was made."""
@@ -49,4 +52,6 @@ def render_sound(
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
         if not done.done_s:
             raise UnsupportedMedia("The file is damaged: nothing of its sound can be read.", source.field)
-    return SoundResult(audio=output.key, duration_s=round(claimed_s or done.done_s, 3), format=target)
+    is_known = length_s is not None and abs(length_s - done.done_s) < _PRIMING_S
+    duration_s = claimed_s or (length_s if is_known else done.done_s) or 0.0
+    return SoundResult(audio=output.key, duration_s=round(duration_s, 3), format=target)

@@ -16,7 +16,9 @@ from tests.hostile.verdict import Unacceptable, check_answer
 FILES = int(os.environ.get("HOSTILE_FILES", "60"))
 
 
-async def test_damaged_files(client: httpx.AsyncClient, artifacts: LocalArtifactStore, tmp_path: Path) -> None:
+async def test_damaged_files(
+    client: httpx.AsyncClient, artifacts: LocalArtifactStore, tmp_path: Path
+) -> None:
     def fetch(url: str) -> bytes:
         return artifacts.local_path(urlsplit(url).path.removeprefix("/artifacts/")).read_bytes()
 
