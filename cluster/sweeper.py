@@ -44,6 +44,7 @@ class Sweeper:
 
     def sweep(self) -> Swept:
         """Delete what is due. Blocks, for as long as there is something to delete."""
+        self._artifacts.clear_leftovers()
         # Inputs first: the rows that say who needs them go with the jobs.
         inputs = self._sweep_inputs()
         return Swept(

@@ -147,12 +147,24 @@ class ModelConfig(Config):
         return digests
 
 
+class TransformTaskConfig(Config):
+    """The Ray task that runs one queued transform."""
+
+    num_cpus: float = Field(default=1.0, gt=0)
+    threads: int | None = Field(default=None, ge=1, le=256)
+    """Of its ffmpeg; None: as many as it reserves, at least one."""
+    at_once: int | None = Field(default=None, ge=1)
+    """None: as many as the cluster's CPUs take beside the models. With a number so many are begun, and those
+    that the cluster has no room for wait in Ray, where its autoscaler sees them and adds nodes."""
+
+
 class TransformsConfig(Config):
-    """The deployment that runs the media operations without a model."""
+    """The media operations without a model: a deployment for those who wait, Ray tasks for the queue."""
 
     enabled: bool = True
     resources: Resources = Resources(num_cpus=1.0, concurrency=2)
     autoscaling: Autoscaling = Autoscaling()
+    jobs: TransformTaskConfig = TransformTaskConfig()
     ffmpeg: str | None = None
     """Path or name of an ffmpeg, version 6 or later; None is the one of the package imageio-ffmpeg."""
 
@@ -160,6 +172,12 @@ class TransformsConfig(Config):
     def threads(self) -> int:
         """Of one run of ffmpeg."""
         return self.resources.threads or max(1, round(self.resources.num_cpus))
+
+    @property
+    def for_jobs(self) -> "TransformsConfig":
+        """The same for one queued transform."""
+        resources = Resources(num_cpus=self.jobs.num_cpus, threads=self.jobs.threads, concurrency=1)
+        return self.model_copy(update={"resources": resources})
 
 
 class IngressConfig(Config):

@@ -21,7 +21,7 @@ from cluster.key_rights import KeyRights
 from cluster.key_store import KeyStore
 from cluster.metrics import JobMetrics, ProviderMetrics
 from cluster.usage import UsageLedger
-from configs.schema import JOBS_ID, ServerConfig
+from configs.schema import JOBS_ID, TRANSFORMS_ID, ServerConfig
 from configs.settings import Settings
 from deployments.attempts import AttemptBook
 from deployments.backends import RAY_ERRORS, HandleBackend
@@ -31,6 +31,7 @@ from deployments.outside import Outside
 from deployments.progress import ACTOR_NAMESPACE
 from deployments.provider_backend import ProviderBackend, run_limits
 from deployments.routes import Builder
+from deployments.transform_tasks import TransformTasks
 
 ALONE_S = 30.0
 """A runner that nobody asked for anything for so long, and that has nothing to do, ends."""
@@ -62,9 +63,10 @@ class JobRunner:
         artifacts = local_store(settings, config)
         ledger = UsageLedger(database)
         self._book = AttemptBook(ledger, ProviderMetrics())
+        tasks = TransformTasks(config, settings)
         gateway = Builder(
             config,
-            native=lambda model: _backend(model, application),
+            native=lambda name: tasks if name == TRANSFORMS_ID else _backend(name, application),
             external=lambda provider: ProviderBackend(provider, artifacts, run_limits(config)),
             outside=Outside.of(config.providers, os.environ, AddressGuard(config.outside.allow_networks)),
             observe=self._book.note,

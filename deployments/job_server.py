@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import ray
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -29,6 +30,7 @@ from deployments.log_lines import log_to_stdout
 from deployments.places import ReplicaPlaces, scales_of
 from deployments.runners import Runners
 from deployments.runs import QueueState
+from deployments.task_places import TaskPlaces
 from deployments.webhooks import Webhooks
 
 logger = logging.getLogger("ai_server.jobs")
@@ -54,7 +56,8 @@ class JobServer:
         self._database = Database(settings.database_url)
         self._artifacts = local_store(settings, config)
         self._queue = JobQueue.of(self._database, config.jobs)
-        self._places = ReplicaPlaces(context.app_name, scales_of(config), deployments)
+        self._models = ReplicaPlaces(context.app_name, scales_of(config), deployments)
+        self._transforms = TaskPlaces(config)
         self._dispatcher = Dispatcher(self._database, self._queue, self._places, self._launch)
         self._dispatcher.paused_because = NO_RUNNER
         guard = AddressGuard(config.outside.allow_networks)
@@ -96,7 +99,10 @@ class JobServer:
 
     async def places(self) -> dict[str, int]:
         """Tell how many jobs of each model may run at once."""
-        return dict(self._places())
+        return self._places()
+
+    def _places(self) -> dict[str, int]:
+        return {**self._models(), **self._transforms()}
 
     async def _run(self) -> None:
         await _until_done(self._open)
@@ -121,13 +127,15 @@ class JobServer:
 
     async def _refresh(self) -> None:
         await self._runners.check()
-        await self._places.refresh()
+        await self._models.refresh()
+        cluster = await asyncio.to_thread(ray.cluster_resources)
+        self._transforms.look(cluster.get("CPU", 0.0), self._models.replicas)
         fullness = await asyncio.to_thread(self._fullness)
         self._dispatcher.paused_because = fullness if self._runners.are_up else NO_RUNNER
         self._dispatcher.wake()
         counted = dict.fromkeys(self._places(), COUNTED_JOBS)
         waiting = await self._database.run(self._queue.waiting, counted)
-        self._places.ask_for(waiting)
+        self._models.ask_for(waiting)
         is_paused = self._dispatcher.paused_because is not None
         self._metrics.show(waiting=waiting, running=self._dispatcher.running_by_model, paused=is_paused)
 

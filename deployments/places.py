@@ -9,7 +9,7 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from configs.schema import TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
+from configs.schema import Autoscaling, Resources, ServerConfig
 from deployments.model_states import running_replicas
 
 logger = logging.getLogger("ai_server.jobs")
@@ -34,14 +34,12 @@ class Scale:
 
 
 def scales_of(config: ServerConfig) -> dict[str, Scale]:
-    """Give the scale of every deployment that does jobs, by its name."""
+    """Give the scale of every deployment of a model, and of what stands for providers, by its name."""
     scales = {model.id: Scale.of(model.resources, model.autoscaling) for model in config.native_models}
     for model in config.models:
         if not model.is_native:
             scales[model.id] = Scale(sum(map(config.concurrency_at, model.external)), 1)
     scales |= {each.id: Scale(each.concurrency, 1) for each in config.providers}
-    if config.transforms.enabled:
-        scales[TRANSFORMS_ID] = Scale.of(config.transforms.resources, config.transforms.autoscaling)
     return scales
 
 
@@ -67,6 +65,11 @@ class ReplicaPlaces:
         """Give the places of every deployment, from memory."""
         return {name: max(1, self._replicas[name]) * self._scales[name].per_replica for name in self._scales}
 
+    @property
+    def replicas(self) -> Mapping[str, int]:
+        """How many each deployment had when Serve was last asked."""
+        return self._replicas
+
     async def refresh(self) -> None:
         """Ask Serve for the numbers of replicas, unless they cannot matter: that takes 0.1 s of work."""
         if all(scale.max_replicas == 1 for scale in self._scales.values()):
@@ -87,8 +90,8 @@ class ReplicaPlaces:
 
     def ask_for(self, waiting: Mapping[str, int]) -> None:
         """Show Serve the jobs that wait in vain, by deployment."""
-        for name, count in waiting.items():
-            wanted = min(count, self.can_grow().get(name, 0), MAX_DEMANDS)
+        for name in self._scales:
+            wanted = min(waiting.get(name, 0), self.can_grow().get(name, 0), MAX_DEMANDS)
             demands = self._demands[name]
             for task in list(demands)[wanted:]:
                 task.cancel()  # a replica that seems busy with them would get no jobs

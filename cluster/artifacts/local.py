@@ -1,6 +1,7 @@
 """The artifact store in a local (or mounted) folder."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -21,7 +22,9 @@ from configs.settings import Settings
 _DRAFTS = ".drafts"
 """Unfinished files lie here: in the same file system, so that a rename suffices; no key begins with a dot."""
 _LEFTOVER_AGE = timedelta(days=1)
-"""A draft of this age belongs to a process that died."""
+"""A draft of this age belongs to a process that died, also where the file system knows no locks."""
+_UNLOCKED_AGE = timedelta(seconds=10)
+"""One of this age that nobody holds does, too."""
 _FILE_MODE = 0o644
 _sync = getattr(os, "fdatasync", os.fsync)
 """macOS has only the slower one."""
@@ -70,7 +73,7 @@ class LocalArtifactStore:
         bounds = storage or StorageConfig(min_free_bytes=0)
         self._room = Room(Path(self._root), bounds.quota_bytes, bounds.min_free_bytes)
         self._drafts = Path(self._root, _DRAFTS)
-        self._clear_leftovers()
+        self.clear_leftovers()
 
     @contextmanager
     def create(self, *, area: Area, owner: str, extension: str) -> Iterator[ArtifactWriter]:
@@ -169,11 +172,15 @@ class LocalArtifactStore:
             _make_folder(self._drafts)
             self._room.check()
             descriptor, draft = tempfile.mkstemp(dir=self._drafts)
+            holder = os.dup(descriptor)  # so that it is held until it has its name
             try:
+                with suppress(OSError):
+                    fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield LocalWriter(os.fdopen(descriptor, "w+b")), draft
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(draft)
+                os.close(holder)
 
     def _publish(self, draft: str, key: str) -> None:
         path = self._path(key)
@@ -190,13 +197,25 @@ class LocalArtifactStore:
             os.replace(draft, path)
         self._room.add(size_bytes)
 
-    def _clear_leftovers(self) -> None:
+    def clear_leftovers(self) -> None:
         """Remove drafts whose process died before it could."""
-        oldest_s = (self._clock() - _LEFTOVER_AGE).timestamp()
+        now = self._clock()
         for file in self._drafts.rglob("*"):
             with suppress(FileNotFoundError):  # another process clears too
-                if file.is_file() and file.stat().st_mtime < oldest_s:
+                age = now - datetime.fromtimestamp(file.stat().st_mtime, UTC)
+                if file.is_file() and (age > _LEFTOVER_AGE or (age > _UNLOCKED_AGE and not _is_held(file))):
                     file.unlink()
+
+
+def _is_held(draft: Path) -> bool:
+    try:
+        with draft.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        raise
+    except OSError:  # somebody's, or nobody can tell
+        return True
+    return False
 
 
 def local_store(settings: Settings, config: ServerConfig) -> LocalArtifactStore:

@@ -85,6 +85,9 @@ class ArtifactStore(Protocol):
     def persist(self, key: str) -> None:
         """Return when the file is safely on the disk. Raises `ArtifactNotFound`."""
 
+    def clear_leftovers(self) -> None:
+        """Remove what processes left that died while they wrote."""
+
     def check_room(self) -> None:
         """Raise `StoreFull` if the store would not take another file now."""
 

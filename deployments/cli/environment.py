@@ -20,6 +20,8 @@ RAY_DEFAULTS = {
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 * 1024 * 1024),
     # Ray makes its workers give way to every other process (niceness 15); ours are what the user waits for.
     "RAY_worker_niceness": "0",
+    # A queued transform finds a process of an earlier one; starting one takes Ray two seconds.
+    "RAY_idle_worker_killing_time_threshold_ms": "300000",
     # A proxy that died is replaced after 4 s; with Serve's defaults nobody is answered for 30 s.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",

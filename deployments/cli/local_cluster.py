@@ -91,6 +91,7 @@ def _needed_cpus(config: ConfigFile) -> int:
     """Ray's CPUs are counters, not cores; a small machine may still hold every configured replica."""
     native = config.args.native_models
     models = sum(model.resources.num_cpus * model.autoscaling.max_replicas for model in native)
-    transforms = config.args.transforms.resources.num_cpus * config.args.transforms.autoscaling.max_replicas
+    transforms = config.args.transforms
+    media = transforms.resources.num_cpus * transforms.autoscaling.max_replicas + transforms.jobs.num_cpus
     ingress = config.args.ingress.num_cpus * config.args.ingress.num_replicas
-    return int(models + transforms + ingress + config.args.jobs.num_cpus) + 1
+    return int(models + media + ingress + config.args.jobs.num_cpus) + 1

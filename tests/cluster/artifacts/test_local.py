@@ -76,14 +76,18 @@ def test_a_process_that_is_killed_leaves_no_visible_file(root: Path) -> None:
 
 
 def test_drafts_of_the_dead_are_cleared_at_the_start_and_those_of_the_living_kept(root: Path) -> None:
-    LocalArtifactStore(root)
-    old, young = root / ".drafts" / "old", root / ".drafts" / "young"
-    for draft, age in ((old, timedelta(days=1, seconds=1)), (young, timedelta(hours=23))):
-        draft.parent.mkdir(exist_ok=True)
-        draft.touch()
-        os.utime(draft, times=(0, (NOON - age).timestamp()))
-    LocalArtifactStore(root, clock=lambda: NOON)
-    assert _files(root) == [".drafts/young"]
+    store = LocalArtifactStore(root)
+    with store.create(area=Area.RESULT, owner="0", extension="txt") as writer:
+        (held,) = _files(root)
+        ages = {"old": timedelta(days=2), "dead": timedelta(minutes=1), "young": timedelta(seconds=1)}
+        for name, age in {Path(held).name: timedelta(hours=1), **ages}.items():
+            draft = root / ".drafts" / name
+            draft.touch()
+            os.utime(draft, times=(0, (NOON - age).timestamp()))
+        LocalArtifactStore(root, clock=lambda: NOON)
+        assert _files(root) == sorted([held, ".drafts/young"])
+        writer.file.write(b"words")
+    assert store.stat(writer.key).size_bytes == 5
 
 
 def test_a_file_that_was_cut_short_is_made_good_by_the_same_content(store: ArtifactStore, root: Path) -> None:
