@@ -35,8 +35,8 @@ def eight_bit(image: Image.Image, field: str) -> Image.Image:
         return _narrow(image, field)
     if mode in ("1", "L"):
         return image.convert("RGBA").convert("LA") if transparent else image.convert("L")
-    if mode in ("LA", "RGBA", "CMYK", "LAB"):
-        return image
+    if mode in ("LA", "RGBA", "CMYK", "LAB") or (mode == "RGB" and not transparent):
+        return image  # Pillow would copy all pixels
     return image.convert("RGBA" if transparent else "RGB")
 
 
