@@ -78,8 +78,9 @@ def convert_profile(image: Image.Image, source: bytes | None, target: bytes | No
 
 
 def with_rgb(image: Image.Image) -> Image.Image:
-    """Widen grey pixels to RGB; alpha stays."""
-    return image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))
+    """Widen grey pixels to RGB; alpha stays. May be the same object."""
+    wide = {"L": "RGB", "LA": "RGBA"}.get(image.mode)
+    return image.convert(wide) if wide else image
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:
