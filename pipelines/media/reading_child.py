@@ -1,12 +1,7 @@
-"""Reads what is in a media file; run by path in a confined process of its own, so it imports PyAV alone.
-
-Arguments: the number of an open file, ffmpeg's name of its container, the decoders that may be used.
-Prints one line of JSON: the fields of `pipelines.media.info.MediaInfo`, or ``{"fault": …}``.
-"""
+"""Reads what is in a media file; the work of the children of `reading_server`, so it imports PyAV alone."""
 
 import json
 import os
-import sys
 from fractions import Fraction
 from typing import Any
 
@@ -125,14 +120,19 @@ def _last_moment_s(container: InputContainer) -> float | None:
     return end or None
 
 
-def main() -> None:
-    """Print what is in the file."""
+def answer(number: str, demuxer: str, decoders: str) -> bytes:
+    """Tell what is in a file in one line of JSON.
+
+    Args:
+        number: of the open file.
+        demuxer: ffmpeg's name of its container.
+        decoders: that may be used.
+
+    Returns:
+        The fields of `pipelines.media.info.MediaInfo`, or ``{"fault": …}``.
+    """
     try:
-        info = read(*sys.argv[1:4])
+        info = read(number, demuxer, decoders)
     except (av.error.FFmpegError, ValueError, ArithmeticError) as error:
         info = {"fault": getattr(error, "strerror", None) or str(error)}
-    sys.stdout.write(json.dumps(info) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    return json.dumps(info).encode() + b"\n"
