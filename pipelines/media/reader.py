@@ -64,7 +64,7 @@ class Reader:
             command = [sys.executable, "-I", "-S", str(_SERVER), _folder_of("av"), DECODERS]
             self._process = subprocess.Popen(  # noqa: S603  # no shell; the arguments are our own
                 [*command, *(str(each) for each in limits)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
