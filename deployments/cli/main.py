@@ -27,7 +27,7 @@ for name, group in (("keys", keys), ("jobs", jobs)):
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )
 def bench(context: typer.Context) -> None:
-    """Compare with the bare libraries and peers: bench speech, transforms, queue, memory, startup."""
+    """Compare with the bare libraries and peers: bench speech, transforms, media, queue, memory, startup."""
     # Imported here because the benchmarks load the engines, and `serve` should not wait for that.
     from deployments.cli.bench.main import app as benchmarks
 

@@ -35,8 +35,8 @@ def eight_bit(image: Image.Image, field: str) -> Image.Image:
         return _narrow(image, field)
     if mode in ("1", "L"):
         return image.convert("RGBA").convert("LA") if transparent else image.convert("L")
-    if mode in ("LA", "RGBA", "CMYK", "LAB"):
-        return image
+    if mode in ("LA", "RGBA", "CMYK", "LAB") or (mode == "RGB" and not transparent):
+        return image  # Pillow would copy all pixels
     return image.convert("RGBA" if transparent else "RGB")
 
 
@@ -78,8 +78,9 @@ def convert_profile(image: Image.Image, source: bytes | None, target: bytes | No
 
 
 def with_rgb(image: Image.Image) -> Image.Image:
-    """Widen grey pixels to RGB; alpha stays."""
-    return image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))
+    """Widen grey pixels to RGB; alpha stays. May be the same object."""
+    wide = {"L": "RGB", "LA": "RGBA"}.get(image.mode)
+    return image.convert(wide) if wide else image
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:

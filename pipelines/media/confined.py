@@ -14,7 +14,7 @@ from typing import Self
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _TICK_S = 0.1
 _LINE_BYTES = 4096
-_ENVIRONMENT = {"PATH": "/nonexistent", "LC_ALL": "C.UTF-8"}
+ENVIRONMENT = {"PATH": "/nonexistent", "LC_ALL": "C.UTF-8"}
 """Neither keys of providers nor a path to other programs."""
 
 
@@ -51,7 +51,7 @@ class ConfinedProcess:
             stderr=subprocess.PIPE,
             pass_fds=files,
             start_new_session=True,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
         )
         self.cpu_s = 0.0
         """Computing time that it took; known when it has ended."""

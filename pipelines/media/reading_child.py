@@ -1,13 +1,7 @@
-"""Reads what is in a media file; run by path in a confined process of its own, so it imports PyAV alone.
-
-Arguments: the number of an open file, ffmpeg's name of its container, the decoders that may be used, how
-many pixels of a frame and how many streams there may be: what has more is counted and not decoded.
-Prints JSON: the fields of `pipelines.media.info.MediaInfo`, or ``{"fault": …}``.
-"""
+"""Reads what is in a media file; the work of the children of `reading_server`, so it imports PyAV alone."""
 
 import json
 import os
-import sys
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -162,15 +156,21 @@ def _last_moment_s(container: InputContainer) -> float | None:
     return end or None
 
 
-def main() -> None:
-    """Print what is in the file."""
+def answer(number: str, demuxer: str, decoders: str, max_pixels: int, max_streams: int) -> bytes:
+    """Tell what is in a file in one line of JSON.
+
+    Args:
+        number: of the open file.
+        demuxer: ffmpeg's name of its container.
+        decoders: that may be used.
+        max_pixels: of a frame; what has more is counted and not decoded.
+        max_streams: the same of streams.
+
+    Returns:
+        The fields of `pipelines.media.info.MediaInfo`, or ``{"fault": …}``.
+    """
     try:
-        number, demuxer, decoders, max_pixels, max_streams = sys.argv[1:]
-        info = read(number, demuxer, decoders, int(max_pixels), int(max_streams))
+        info = read(number, demuxer, decoders, max_pixels, max_streams)
     except (av.error.FFmpegError, ValueError, ArithmeticError) as error:
         info = {"fault": getattr(error, "strerror", None) or str(error)}
-    sys.stdout.write(json.dumps(info, indent=0) + "\n")  # short lines: who reads them keeps no long ones
-
-
-if __name__ == "__main__":
-    main()
+    return json.dumps(info).encode() + b"\n"

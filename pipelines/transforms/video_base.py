@@ -1,6 +1,7 @@
 """What the video transforms share: their request, their result, and the way from one to the other."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -13,9 +14,11 @@ from pipelines.media.decoders import DECODERS
 from pipelines.media.ffmpeg import open_input, output_path, run_ffmpeg
 from pipelines.media.filters import even_down, standard_range
 from pipelines.media.formats import VideoFormat
+from pipelines.media.index_place import with_room
 from pipelines.media.plans import Plan, Wishes, plan_video
+from pipelines.media.progress import Progress
 from pipelines.media.sources import MediaSource
-from pipelines.tasks.base import MediaKey, OutputFile, TaskRequest, TaskResult, Workspace
+from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
 
 WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo", "flv")
 """Containers that do not say where their key frames are."""
@@ -92,9 +95,14 @@ def render_video(
     plan = plan_video(source.info, target, wishes, edit.apply is not None or is_exact, is_exact)
     length_s = edit.cut.length_s if edit.cut else source.info.duration_s
     claimed_s = _claimed_s(source, edit, plan)
+    streams = _streams(source, edit, plan, request, workspace)
     with workspace.output(target.value) as output:
-        graph = _graph(source, edit, plan, request, workspace, output)
-        done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
+
+        def write(options: dict[str, Any]) -> Progress:
+            graph = ffmpeg.output(*streams, output_path(output.file), **options)
+            return run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
+
+        done = _write_in_room(write, with_room(plan, source.info, length_s)) or write(plan.options)
         if not done.frames:
             raise _without_frames(source, edit)
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
@@ -106,6 +114,17 @@ def render_video(
         format=target,
         notes=(*edit.notes, *plan.notes),
     )
+
+
+def _write_in_room(
+    write: Callable[[dict[str, Any]], Progress], options: dict[str, Any] | None
+) -> Progress | None:
+    """Try the faster way, where there is one; None where it has failed, as it does in too little room."""
+    if options is None:
+        return None
+    with suppress(UnsupportedMedia):
+        return write(options)
+    return None
 
 
 def _without_frames(source: MediaSource, edit: VideoEdit) -> InvalidInput:
@@ -156,14 +175,9 @@ def _wishes(request: VideoRequest, workspace: Workspace) -> Wishes:
     )
 
 
-def _graph(
-    source: MediaSource,
-    edit: VideoEdit,
-    plan: Plan,
-    request: VideoRequest,
-    workspace: Workspace,
-    output: OutputFile,
-) -> Any:
+def _streams(
+    source: MediaSource, edit: VideoEdit, plan: Plan, request: VideoRequest, workspace: Workspace
+) -> list[Any]:
     media, skip = moment_input(source, workspace, edit.cut.start_s if edit.cut else 0.0)
     plan.options |= skip
     if edit.cut:
@@ -173,7 +187,7 @@ def _graph(
         streams.insert(0, _filtered(media, source, edit, request, workspace))
     if edit.cut and not edit.cut.is_exact:
         plan.options["avoid_negative_ts"] = "make_zero"
-    return ffmpeg.output(*streams, output_path(output.file), **plan.options)
+    return streams
 
 
 def _filtered(

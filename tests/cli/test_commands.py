@@ -78,7 +78,7 @@ def test_a_task_that_there_is_not_is_named_by_its_key() -> None:
 
 def test_bench_lists_what_it_measures() -> None:
     output = run("bench", "--help").output
-    assert all(name in output for name in ("speech", "transforms", "memory", "startup"))
+    assert all(name in output for name in ("speech", "transforms", "media", "memory", "startup"))
 
 
 def test_a_port_in_use_is_refused_with_the_remedy() -> None:

@@ -35,19 +35,36 @@ class Comparison:
         return self.ratio <= self.limit if self.kind == "slower" else self.ratio >= self.limit
 
 
-def timed(act: Act) -> float:
-    """Give the seconds that `act` takes."""
-    started = time.perf_counter()
+def timed(act: Act, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Give the seconds that `act` takes; `time.process_time` counts only what this process computes."""
+    started = clock()
     act()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def medians(bare: Act, ours: Act, runs: int) -> tuple[float, float]:
-    """Let both act in turn, once to warm up and `runs` times for the record; give both medians in seconds."""
-    bare(), ours()
-    pairs = [(timed(bare), timed(ours)) for _ in range(runs)]
-    bare_times, our_times = zip(*pairs, strict=True)
-    return statistics.median(bare_times), statistics.median(our_times)
+def medians(bare: Act, ours: Act, runs: int, prepare: Act = lambda: None) -> tuple[float, float]:
+    """Let both act in turn; give both medians in seconds."""
+    bare_s, ours_s = interleaved([bare, ours], runs, prepare)
+    return bare_s, ours_s
+
+
+def interleaved(
+    acts: Sequence[Act],
+    runs: int,
+    prepare: Act = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Let all act in turn, once to warm up and `runs` times for the record; give the median seconds of each.
+
+    `prepare` is done before each of them, and not timed.
+    """
+
+    def once(act: Act) -> float:
+        prepare()
+        return timed(act, clock)
+
+    rounds = [[once(act) for act in acts] for _ in range(runs + 1)]
+    return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
 
 
 def at_once(act: Act, clients: int, times: int) -> None:
