@@ -16,6 +16,9 @@ import pytest
 from pipelines.media.reader import LIMITS, Reader
 from tests.fakes import FolderWorkspace
 
+BOUNDS = (1_000_000, 8)
+"""Pixels and streams."""
+
 
 @pytest.fixture
 def reader() -> Iterator[Reader]:
@@ -32,7 +35,7 @@ def stuck(reader: Reader) -> Iterator[tuple[socket, psutil.Process]]:
     with (
         open(source, "rb", buffering=0) as file,
         open(nothing, "wb"),
-        reader.read(file, "mpegts") as connection,
+        reader.read(file, "mpegts", *BOUNDS) as connection,
     ):
         _await(lambda: any(_has_begun(each) for each in set(_children(reader)).difference(before)))
         (child,) = set(_children(reader)).difference(before)
@@ -62,7 +65,7 @@ def _answer(connection: socket) -> bytes:
 
 
 def _read(reader: Reader, file: BinaryIO) -> bytes:
-    with reader.read(file, "mov") as connection:
+    with reader.read(file, "mov", *BOUNDS) as connection:
         return _answer(connection)
 
 
