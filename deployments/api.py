@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Lifespan
 
+from deployments.documented_errors import with_errors
 from deployments.error_bodies import answer_http_exception, answer_validation_error
 from deployments.middleware.access_log import AccessLog
 from deployments.middleware.body_cap import BodyCap
@@ -52,6 +53,8 @@ def create_api(
     api.state.services = services
     for router in ROUTERS:
         api.include_router(router)
+    describe = api.openapi
+    api.openapi = lambda: with_errors(describe())  # type: ignore[method-assign]  # as the framework's manual does
     return api
 
 

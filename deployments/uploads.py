@@ -12,6 +12,7 @@ from cluster.artifacts.store import Area, ArtifactStore, ArtifactWriter
 BLOCK_BYTES = 512 * 1024
 """Written at once by a thread; a smaller file costs one visit to a thread, and no upload more memory."""
 MAX_EXTENSION_LENGTH = 8
+MAX_NAME_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Upload:
         self.size_bytes = 0
         self._store = store
         self._owner = owner
-        self._file_name = re.split(r"[/\\]", file_name)[-1]
+        self._file_name = _clean(file_name)
         self._content_type = content_type
         self._pending = bytearray()
         self._open = ExitStack()
@@ -92,6 +93,12 @@ class Upload:
             self._open.close()
             self._key = writer.key
         return self._key
+
+
+def _clean(file_name: str) -> str:
+    """Drop folders, and characters that nobody sees, some of which turn the direction of what follows."""
+    name = re.split(r"[/\\]", file_name)[-1]
+    return "".join(each for each in name if each.isprintable())[-MAX_NAME_LENGTH:]
 
 
 def _extension(file_name: str) -> str:

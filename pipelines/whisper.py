@@ -8,7 +8,7 @@ from typing import Any, Literal
 from faster_whisper import WhisperModel
 from pydantic import Field
 
-from pipelines.audio_decoding import AudioReader
+from pipelines.audio_decoding import open_sound
 from pipelines.audio_windows import Window, windows
 from pipelines.errors import InvalidInput, ModelLoadError
 from pipelines.loading import EngineSettings, PipelineOptions
@@ -66,14 +66,13 @@ class WhisperPipeline:
     ) -> Iterator[Segment | SpeechToTextSummary]:
         """Yield the segments in order of time, and one summary at the very end."""
         run = _Run(self._model, self._arguments(request), self._language(request), request.prompt)
-        with AudioReader(workspace.input(request.audio)) as reader:
-            for window in windows(reader, self._options.window_s):
-                total_s = reader.expected_duration_s
+        with open_sound(workspace.input(request.audio), workspace) as sound:
+            for window in windows(sound, self._options.window_s):
                 for segment in run.hear(window):
-                    _step(workspace, segment.end_s, total_s)
+                    _step(workspace, segment.end_s, sound.duration_s)
                     yield segment
-                _step(workspace, window.end_s, total_s)
-            yield SpeechToTextSummary(language=run.language, duration_s=reader.duration_s)
+                _step(workspace, window.end_s, sound.duration_s)
+            yield SpeechToTextSummary(language=run.language, duration_s=sound.duration_s)
 
     def _arguments(self, request: SpeechToTextRequest) -> dict[str, Any]:
         if request.translate and not self._model.model.is_multilingual:
@@ -172,10 +171,9 @@ def _time_s(time_s: float, offset_s: float) -> float:
     return round(float(offset_s + time_s), 3)
 
 
-def _step(workspace: Workspace, done_s: float, total_s: float | None) -> None:
+def _step(workspace: Workspace, done_s: float, total_s: float) -> None:
     workspace.check_cancelled()
-    if total_s:
-        workspace.report(min(done_s / total_s, 1.0))
+    workspace.report(min(done_s / total_s, 1.0))
 
 
 def _complete(weights: Path | None) -> Path:

@@ -11,13 +11,14 @@ from rich.progress import track
 
 from configs.settings import Settings
 from deployments.cli.client import ask, connect
+from deployments.cli.tour_samples import sample_film, sample_picture
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 PROMPT = "a red apple on a blue background"
 
 Step = Callable[[httpx.Client, Path], str]
 
-_SECOND_FILES = {"WatermarkImage": "watermark", "ImageWithMask": "mask"}
+_SECOND_FILES = {"WatermarkImage": "watermark", "WatermarkVideo": "watermark", "ImageWithMask": "mask"}
 """Operation -> its part for the sample; as a mask, the sample repaints the lower half and the disc."""
 
 
@@ -56,34 +57,30 @@ def _describe(client: httpx.Client, folder: Path) -> str:
     return f'"{text}"'
 
 
-def _picture(operation: str, fields: dict[str, str | int | float], *, drawn: bool = False) -> Step:
-    """Make a step that sends the drawn picture, or the sample, and keeps the one that comes back."""
+def _drawn(folder: Path) -> Path:
+    return folder / "drawn.png"
+
+
+def _speech(folder: Path) -> Path:
+    return folder / "speech.wav"
+
+
+def _step(
+    operation: str, field: str, source: Callable[[Path], Path], fields: dict[str, str | int | float]
+) -> Step:
+    """Make a step that sends a file in a form's field, and keeps the one that comes back."""
 
     def step(client: httpx.Client, folder: Path) -> str:
-        source = folder / "drawn.png" if drawn else _sample(folder)
-        files = {"image": ("picture.png", source.read_bytes())}
+        path = source(folder)
+        files = {field: (path.name, path.read_bytes())}
         if operation in _SECOND_FILES:
-            files[_SECOND_FILES[operation]] = ("second.png", _sample(folder).read_bytes())
+            files[_SECOND_FILES[operation]] = ("second.png", sample_picture(folder).read_bytes())
         answer = ask(client, "POST", f"/api/{operation}", data=fields, files=files)
         url = answer.json()["results"][0]["url"]
         data = ask(client, "GET", url).content
         return _write(folder / f"{operation}{Path(url).suffix}", data)
 
     return step
-
-
-def _sample(folder: Path) -> Path:
-    """Draw the picture that the transforms work on: a colour gradient with a disc."""
-    # Imported here so that `ai-server serve` does not pay for it.
-    from PIL import Image, ImageDraw
-
-    path = folder / "picture.png"
-    if not path.exists():
-        red = Image.linear_gradient("L").resize((640, 480))
-        picture = Image.merge("RGB", (red, red.rotate(90, expand=True).resize((640, 480)), red.rotate(180)))
-        ImageDraw.Draw(picture).ellipse((220, 140, 420, 340), fill="white")
-        picture.save(path)
-    return path
 
 
 def _write(path: Path, data: bytes) -> str:
@@ -93,16 +90,26 @@ def _write(path: Path, data: bytes) -> str:
 
 STEPS: dict[str, Step] = {
     "text to image": _draw,
-    "image to image": _picture("ImageToImage", {"positivePrompt": "a tomato", "denoise": 0.7}, drawn=True),
-    "image with mask": _picture(
-        "ImageWithMask", {"positivePrompt": "a tomato on a green background"}, drawn=True
+    "image to image": _step("ImageToImage", "image", _drawn, {"positivePrompt": "a tomato", "denoise": 0.7}),
+    "image with mask": _step(
+        "ImageWithMask", "image", _drawn, {"positivePrompt": "a tomato on a green background"}
     ),
-    "image upscale": _picture("ImageUpscale", {"scale": 2}, drawn=True),
+    "image upscale": _step("ImageUpscale", "image", _drawn, {"scale": 2}),
     "image to text": _describe,
     "text to speech": _speak,
     "speech to text": _listen,
-    "scale image": _picture("ScaleImage", {"width": 320}),
-    "crop image": _picture("CropImage", {"x": 160, "y": 80, "width": 320, "height": 320}),
-    "watermark image": _picture("WatermarkImage", {"position": "BottomRight", "watermarkScale": "0.25"}),
-    "convert image": _picture("ConvertImage", {"outputFormat": "webp"}),
+    "scale image": _step("ScaleImage", "image", sample_picture, {"width": 320}),
+    "crop image": _step(
+        "CropImage", "image", sample_picture, {"x": 160, "y": 80, "width": 320, "height": 320}
+    ),
+    "watermark image": _step("WatermarkImage", "image", sample_picture, {"watermarkScale": "0.25"}),
+    "convert image": _step("ConvertImage", "image", sample_picture, {"outputFormat": "webp"}),
+    "scale video": _step("ScaleVideo", "video", sample_film, {"width": 320}),
+    "crop video": _step("CropVideo", "video", sample_film, {"x": 160, "y": 0, "width": 320, "height": 360}),
+    "watermark video": _step("WatermarkVideo", "video", sample_film, {"opacity": "0.6"}),
+    "trim video": _step("TrimVideo", "video", sample_film, {"startTime": "0:01", "endTime": "0:02"}),
+    "convert video": _step("ConvertVideo", "video", sample_film, {"outputFormat": "webm"}),
+    "thumbnail of a video": _step("ThumbnailVideo", "video", sample_film, {"width": 320}),
+    "sound of a video": _step("ExtractAudio", "video", sample_film, {"outputFormat": "mp3"}),
+    "convert audio": _step("ConvertAudio", "audio", _speech, {"outputFormat": "flac"}),
 }

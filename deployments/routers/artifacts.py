@@ -20,7 +20,7 @@ router = APIRouter(tags=["Artifacts"])
 _EXAMPLE_KEY = f"2026/11/23/0/{'ab' * 32}.webp"
 _FILE: dict[str, Any] = {
     "description": "The file",
-    "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}},
+    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}},
 }
 _GET_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: _FILE,

@@ -1,6 +1,7 @@
 """Opens pictures that strangers sent: the kind, the size and the frames are checked before any decoding."""
 
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from pipelines.images.formats import PictureFormat
 # Pillow's own limit is one number for the whole process, and up to its double only a warning;
 # `check_pixels` stands before every decoding instead, and before Pillow where opening allocates.
 Image.MAX_IMAGE_PIXELS = None
+
+# What it wonders at in strangers' files is no news to the operator, and Python keeps every text that it warned of.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _READABLE = {each.traits.pillow: each for each in PictureFormat}
 _FORMATS = _READABLE | {"MPO": PictureFormat.JPG}  # JPEG's reader gives it for several JPEGs in one file

@@ -1,8 +1,8 @@
 """Runs ffmpeg: confined, heard while it works, ended at once when nobody wants its result any more."""
 
 import errno
+import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,10 +21,11 @@ from pipelines.media.progress import Progress, ProgressReader
 from pipelines.media.sources import MediaSource
 from pipelines.tasks.base import MediaLimits, Workspace
 
+_log = logging.getLogger(__name__)
+
 _NO_MEMORY = {256 - errno.ENOMEM, 256 - errno.EAGAIN}
 """ffmpeg's exit code is its last error as one byte; the second one means that it got no further thread."""
 _KEPT_LINES = 3
-_CONTEXT = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\] ?")
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-stats_period", "0.25")
 _MIN_PART, _TOLERANCE_S = 0.95, 0.25
 """Of the length that the file claims for its streams; what ends earlier is torn."""
@@ -141,14 +142,12 @@ def _check_exit(code: int, errors: Sequence[str], field: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store says it in its own words
     if code == -signal.SIGKILL:
         raise OutOfMemory("The system ended ffmpeg, most likely for want of memory.")
-    said = "; ".join(_CONTEXT.sub("", each).strip() for each in errors)
+    _log.info(
+        "ffmpeg ended with %d: %s", code, "; ".join(errors)
+    )  # its words say nothing to who sent the file
     raise UnsupportedMedia(
-        f"The file could not be processed: {_without_paths(said) or f'code {code}'}.", field
+        "The file could not be processed: it is damaged, or has something that the result cannot hold.", field
     )
-
-
-def _without_paths(text: str) -> str:
-    return re.sub(r"(?:file:)?(?:/[^\s/:'\"]+)+", "the result", text)
 
 
 def _check_length(progress: Progress, claimed_s: float | None, source: MediaSource) -> None:

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from pipelines.tasks.base import Record
 
+UNKNOWN_CODEC = "unknown"
+
 
 class VideoStream(Record):
     """A video, as it is to be seen."""
@@ -26,6 +28,10 @@ class VideoStream(Record):
     """How colours become numbers, in ffmpeg's words: ``bt709``; empty where the file does not say."""
     hdr: str | None = None
     """``PQ`` or ``HLG``."""
+    is_interlaced: bool = False
+    has_alpha: bool = False
+    has_hidden_start: bool = False
+    """Whether it begins with frames that are decoded and not shown: a cut by an edit list."""
     language: str | None = None
     duration_s: float | None = None
 
@@ -54,7 +60,7 @@ class MediaInfo(Record):
     """What a file holds."""
 
     format: str
-    """ffmpeg's name of the container."""
+    """What people call the container: ``mp4``, ``webm``, ``mp3``."""
     duration_s: float | None = None
     """None where nothing in the file tells."""
     size_bytes: int = 0

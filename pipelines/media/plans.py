@@ -8,6 +8,8 @@ from typing import Any
 from pipelines.media.formats import TEXT_SUBTITLES, Container, VideoFormat
 from pipelines.media.info import AudioStream, MediaInfo, SubtitleStream, VideoStream
 
+_TRANSPARENT = (VideoFormat.WEBM, VideoFormat.MKV, VideoFormat.MOV)
+"""Formats that hold a copied video's transparency."""
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 DEFAULT_QUALITY = 70
 """Nobody sees a difference: x264's crf 18."""
@@ -63,6 +65,8 @@ def plan_video(
     if wishes.sound:
         _plan_audio(plan, info.audio, container, wishes, changes_sound)
     _plan_subtitles(plan, info, container)
+    if video.has_alpha and (plan.encodes_video or target not in _TRANSPARENT):
+        plan.notes.append("The transparency of the video was dropped.")
     if len(info.video) > 1:
         plan.notes.append(f"The first of {len(info.video)} videos was taken.")
     return plan
@@ -84,6 +88,7 @@ def _can_copy(video: VideoStream, container: Container, wishes: Wishes) -> bool:
     return (
         video.codec in container.video
         and (video.rotation == 0 or container.turns)
+        and (not video.has_hidden_start or container.turns)  # the same containers know edit lists
         and wishes.quality is None
         and wishes.video_kbps is None
         and wishes.fps is None
@@ -122,11 +127,11 @@ def _audio_options(number: int, stream: AudioStream, container: Container, wishe
     channels = min(stream.channels, encoder.max_channels)
     options: dict[str, Any] = {f"c:a:{number}": encoder.name}
     if encoder.kbps_per_channel:
-        options[f"b:a:{number}"] = f"{wishes.audio_kbps or encoder.kbps_per_channel * channels}k"
+        options[f"b:a:{number}"] = f"{encoder.kbps(wishes.audio_kbps, channels)}k"
     if channels < stream.channels:
         options[f"ac:a:{number}"] = channels
-    if stream.sample_rate > encoder.max_sample_rate:
-        options[f"ar:a:{number}"] = encoder.max_sample_rate
+    if stream.sample_rate != (possible := encoder.sample_rate(stream.sample_rate)):
+        options[f"ar:a:{number}"] = possible
     return options
 
 

@@ -5,8 +5,9 @@ looks into a file. It is kept by `pipelines.media.reader`, and ends when that ha
 for the dead.
 
 Arguments: the folder of PyAV's package, the decoders that may be used, and the limits of
-`launcher.confine`. Standard input is a socket: each order on it is a demuxer's name, with the file and the
-connection on which the answer goes back. Who closes the other end of that ends the child.
+`launcher.confine`. Standard input is a socket: each order on it is a demuxer's name, how many pixels of a
+frame and how many streams there may be, with the file and the connection on which the answer goes back.
+Who closes the other end of that ends the child.
 """
 
 import importlib
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-ORDER_BYTES = 32
+ORDER_BYTES = 128
 _FILE, _FIRST_UNUSED, _MAX_DESCRIPTORS = 3, 4, 65_536
 
 
@@ -60,13 +61,13 @@ class Server:
         file, connection = descriptors[0], socket.socket(fileno=descriptors[1])
         pid = os.fork()
         if pid == 0:
-            self._read(order.decode().strip(), file, connection)
+            self._read(order.decode().split(), file, connection)
         os.close(file)
         self._children[pid] = connection
         self._selector.register(connection, selectors.EVENT_READ, pid)
         return True
 
-    def _read(self, demuxer: str, file: int, connection: socket.socket) -> NoReturn:
+    def _read(self, order: list[str], file: int, connection: socket.socket) -> NoReturn:
         """Be the child."""
         try:
             os.setsid()
@@ -77,7 +78,8 @@ class Server:
             os.dup2(file, _FILE)
             os.closerange(_FIRST_UNUSED, _MAX_DESCRIPTORS)  # of other files and answers, too
             self._confine(self._pid, *self._limits)
-            os.write(1, self._answer(str(_FILE), demuxer, self._decoders))
+            demuxer, *bounds = order
+            os.write(1, self._answer(str(_FILE), demuxer, self._decoders, *map(int, bounds)))
             os._exit(0)
         finally:
             os._exit(1)

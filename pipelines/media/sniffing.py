@@ -25,6 +25,12 @@ class Kind(NamedTuple):
     """ffmpeg's name."""
     video_format: VideoFormat = VideoFormat.MP4
     """What a result becomes if nothing else is asked for: its own format where we write that."""
+    brand: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.brand or self.demuxer
 
 
 _SIGNATURES: tuple[tuple[int, bytes, Kind], ...] = (
@@ -81,15 +87,19 @@ def _signed(head: bytes) -> Kind | None:
 
 def _iso(head: bytes) -> Kind | None:
     kind, brand = head[4:8], head[8:12]
-    if kind == b"ftyp" and brand not in _PICTURE_BRANDS:
-        return Kind("mov", VideoFormat.MOV if brand == b"qt  " else VideoFormat.MP4)
-    return Kind("mov", VideoFormat.MOV) if kind in _QUICKTIME_ATOMS else None
+    if kind in _QUICKTIME_ATOMS or (kind == b"ftyp" and brand == b"qt  "):
+        return Kind("mov", VideoFormat.MOV, "mov")
+    if kind != b"ftyp" or brand in _PICTURE_BRANDS:
+        return None
+    names = {b"M4A ": "m4a", b"M4B ": "m4a"}
+    return Kind("mov", VideoFormat.MP4, "3gp" if brand[:2] == b"3g" else names.get(brand, "mp4"))
 
 
 def _matroska(head: bytes) -> Kind | None:
     if head[:4] != b"\x1a\x45\xdf\xa3":
         return None
-    return Kind("matroska", VideoFormat.WEBM if b"webm" in head[:64] else VideoFormat.MKV)
+    written = VideoFormat.WEBM if b"webm" in head[:64] else VideoFormat.MKV
+    return Kind("matroska", written, written.value)
 
 
 def _transport(head: bytes) -> Kind | None:

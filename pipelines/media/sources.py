@@ -1,5 +1,6 @@
 """Opens a stranger's file of sound or video: sniffed, probed in a confined process, and within the limits."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pipelines.media.info import AudioStream, MediaInfo, VideoStream
 from pipelines.media.reader import READER, WALL_S
 from pipelines.media.sniffing import ACCEPTED, Kind, sniff
 from pipelines.tasks.base import MediaKey, MediaLimits, Record, Workspace
+
+_log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
 
@@ -37,10 +40,13 @@ class MediaSource:
 
     @property
     def video(self) -> VideoStream:
-        """The first video. Raises `UnsupportedMedia` where there is none."""
+        """The first video. Raises `UnsupportedMedia` where there is none, or no frame of it."""
         if not self.info.video:
             raise UnsupportedMedia("The file has no video, only sound.", self.field)
-        return self.info.video[0]
+        video = self.info.video[0]
+        if not video.pixel_format:
+            raise UnsupportedMedia("The file is damaged: no frame of its video can be read.", self.field)
+        return video
 
     def audio(self, track: int = 0) -> AudioStream:
         """Give a track of sound.
@@ -68,29 +74,38 @@ def open_media(workspace: Workspace, key: MediaKey, field: str) -> Iterator[Medi
     """
     with workspace.input(key).open("rb", buffering=0) as raw:
         kind = sniff(raw, field)
-        info = _probe(raw, kind, workspace, field)
-        _check(info, workspace.limits.media, field)
+        info = probe(raw, kind, workspace, field)
         yield MediaSource(raw, kind, info, field)
 
 
-def _probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> MediaInfo:
+def probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> MediaInfo:
+    """Tell what is in a file.
+
+    Raises:
+        UnsupportedMedia: it cannot be read, or has neither video nor sound.
+        InputTooLarge: it is over a limit of the configuration.
+    """
+    file.seek(0)
+    bounds = workspace.limits.media
     until = monotonic() + WALL_S
     answer = b""
-    with READER.read(file, kind.demuxer) as connection:
+    with READER.read(file, kind.demuxer, bounds) as connection:
         for data in _pieces(connection):
             answer += data
             if workspace.is_cancelled:
                 workspace.check_cancelled()
             if monotonic() > until:
-                raise _unreadable("it takes too long to find out what is in it", field)
+                raise _unreadable(field, ": it takes too long to find out what is in it")
     if not answer.endswith(b"\n"):
-        raise _unreadable("its structure breaks the decoder", field)
+        raise _unreadable(field, ": its structure breaks the decoder")
     found = _ANSWER.validate_json(answer)
     if isinstance(found, _Fault):
-        raise _unreadable(found.fault, field)
+        _log.info("libav cannot read a file: %s", found.fault)  # its words say nothing to who sent the file
+        raise _unreadable(field)
+    _check(found, bounds, field)
     if not found.video and not found.audio:
         raise UnsupportedMedia(f"The file has neither video nor sound. {ACCEPTED}", field)
-    return found
+    return found.model_copy(update={"format": kind.name})
 
 
 def _pieces(connection: socket) -> Iterator[bytes]:
@@ -105,8 +120,8 @@ def _pieces(connection: socket) -> Iterator[bytes]:
         yield data
 
 
-def _unreadable(reason: str, field: str) -> UnsupportedMedia:
-    return UnsupportedMedia(f"The file is damaged, or its encoding is unknown: {reason}. {ACCEPTED}", field)
+def _unreadable(field: str, reason: str = "") -> UnsupportedMedia:
+    return UnsupportedMedia(f"The file is damaged, or its encoding is unknown{reason}. {ACCEPTED}", field)
 
 
 def _check(info: MediaInfo, limits: MediaLimits, field: str) -> None:

@@ -34,7 +34,7 @@ async def run(api: OpenAiApi, request: SpeechToTextRequest, workspace: Workspace
     answer = await api.http.post_form(path, form)
     if tells_times:
         return await api.read(answer, "a transcript", lambda body: _verbose(body, request))
-    duration_s = await asyncio.to_thread(sound.heard, workspace.input(request.audio))
+    duration_s = await asyncio.to_thread(sound.heard, request.audio, workspace)
     return await api.read(answer, "a transcript", lambda body: _plain(body, request, duration_s))
 
 

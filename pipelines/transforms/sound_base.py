@@ -3,12 +3,16 @@
 import ffmpeg
 from pydantic import Field
 
+from pipelines.errors import UnsupportedMedia
 from pipelines.media.ffmpeg import output_path, run_ffmpeg
 from pipelines.media.formats import SoundFormat
 from pipelines.media.plans import Wishes, plan_sound
 from pipelines.media.sources import MediaSource
 from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
 from pipelines.transforms.video_base import media_input
+
+_PRIMING_S = 0.2
+"""What encoders add at most; players leave it out."""
 
 
 class SoundResult(TaskResult):
@@ -46,4 +50,8 @@ def render_sound(
         graph = ffmpeg.output(media[str(stream.index)], output_path(output.file), **plan.options)
         length_s, claimed_s = source.info.duration_s, source.info.length_of({stream.index})
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
-    return SoundResult(audio=output.key, duration_s=round(claimed_s or done.done_s, 3), format=target)
+        if not done.done_s:
+            raise UnsupportedMedia("The file is damaged: nothing of its sound can be read.", source.field)
+    is_known = length_s is not None and abs(length_s - done.done_s) < _PRIMING_S
+    duration_s = claimed_s or (length_s if is_known else done.done_s) or 0.0
+    return SoundResult(audio=output.key, duration_s=round(duration_s, 3), format=target)

@@ -15,10 +15,11 @@ from pipelines.media.filters import standard_range
 from pipelines.media.sources import MediaSource, open_media
 from pipelines.tasks.base import MediaKey, TaskRequest, Transform, Workspace
 from pipelines.transforms.base import Edit, ImageResult, render
-from pipelines.transforms.video_base import media_input
+from pipelines.transforms.video_base import moment_input
 
 _DEFAULT_PART = 0.1
 """Of the length: the first frame is often black."""
+_TINY_S = 0.001
 
 
 class ThumbnailVideoRequest(TaskRequest[ImageResult]):
@@ -56,9 +57,13 @@ def _moment_s(source: MediaSource, request: ThumbnailVideoRequest) -> float:
 
 
 def _write_frame(source: MediaSource, moment_s: float, file: Any, workspace: Workspace) -> None:
-    node = media_input(source, workspace, ss=moment_s)[str(source.video.index)]
-    node = standard_range(node, source.video, workspace.limits.media, source.field).filter("format", "rgb24")
-    options = {"frames:v": 1, "c:v": "png", "f": "image2pipe", "threads": 1}
+    # The frame that is seen at a moment began before it.
+    frame_s = 1 / source.video.fps if source.video.fps else 0.0
+    media, skip = moment_input(source, workspace, max(0.0, moment_s - frame_s + _TINY_S))
+    node = media[str(source.video.index)]
+    node = standard_range(node, source.video, workspace.limits.media, source.field)
+    node = node.filter("scale", "iw*sar", "ih").filter("format", "rgb24")
+    options = {**skip, "frames:v": 1, "c:v": "png", "f": "image2pipe", "threads": 1}
     run_ffmpeg(ffmpeg.output(node, output_path(file), **options), source, workspace, None, files=[file])
     if os.fstat(file.fileno()).st_size == 0:
         raise InvalidInput("The video has no frame at this moment or after it.", "time_s")

@@ -7,7 +7,16 @@ from pydantic import Field
 from pipelines.errors import InvalidInput
 from pipelines.media.sources import open_media
 from pipelines.tasks.base import Transform, Workspace
-from pipelines.transforms.video_base import Cut, VideoEdit, VideoRequest, VideoResult, render_video
+from pipelines.transforms.video_base import (
+    WITHOUT_INDEX,
+    Cut,
+    VideoEdit,
+    VideoRequest,
+    VideoResult,
+    render_video,
+)
+
+_BLIND = "The file does not say where its key frames are: the part begins exactly, and was encoded again."
 
 
 class TrimMode(StrEnum):
@@ -38,8 +47,11 @@ def run(request: TrimVideoRequest, workspace: Workspace) -> VideoResult:
         if request.start_s >= duration_s:
             raise InvalidInput(f"The video ends before, after {duration_s:.2f} seconds.", "start_s")
         end_s = min(request.end_s or duration_s, duration_s)
-        cut = Cut(request.start_s, round(end_s - request.start_s, 6), request.mode is TrimMode.EXACT)
-        edit = VideoEdit((source.video.width, source.video.height), cut=cut)
+        is_blind = source.kind.demuxer in WITHOUT_INDEX and request.mode is TrimMode.KEYFRAME
+        is_exact = request.mode is TrimMode.EXACT or is_blind
+        cut = Cut(request.start_s, round(end_s - request.start_s, 6), is_exact)
+        notes = (_BLIND,) if is_blind else ()
+        edit = VideoEdit((source.video.width, source.video.height), cut=cut, notes=notes)
         return render_video(source, edit, request, workspace)
 
 

@@ -20,6 +20,10 @@ from pipelines.media.progress import Progress
 from pipelines.media.sources import MediaSource
 from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
 
+WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo", "flv")
+"""Containers that do not say where their key frames are."""
+_MAX_KEY_FRAME_GAP_S = 15.0
+
 
 class VideoResult(TaskResult):
     """A video that was made."""
@@ -99,6 +103,8 @@ def render_video(
             return run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
 
         done = _write_in_room(write, with_room(plan, source.info, length_s)) or write(plan.options)
+        if not done.frames:
+            raise _without_frames(source, edit)
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
     return VideoResult(
         video=output.key,
@@ -121,6 +127,12 @@ def _write_in_room(
     return None
 
 
+def _without_frames(source: MediaSource, edit: VideoEdit) -> InvalidInput:
+    if edit.cut:
+        return InvalidInput("The video has no frame in this part, only sound.", "start_s")
+    return UnsupportedMedia("The file is damaged: no frame of its video can be read.", source.field)
+
+
 def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None:
     claimed_s = source.info.length_of({source.video.index, *plan.streams})
     if claimed_s is None or edit.cut is None:
@@ -128,10 +140,27 @@ def _claimed_s(source: MediaSource, edit: VideoEdit, plan: Plan) -> float | None
     return min(edit.cut.length_s, claimed_s - edit.cut.start_s)
 
 
-def media_input(source: MediaSource, workspace: Workspace, **options: Any) -> Any:
-    """Begin a graph with the source."""
-    threads = workspace.limits.media.threads
-    return open_input(source.file, source.kind.demuxer, threads=threads, codec_whitelist=DECODERS, **options)
+def media_input(source: MediaSource, workspace: Workspace, **moments_s: float) -> Any:
+    """Begin a graph with the source; `moments_s` are ffmpeg's ``ss`` and ``t``."""
+    limits = workspace.limits.media
+    # A frame may be larger than the first one, which was looked at.
+    bounds = {"threads": limits.threads, "max_pixels": limits.video_pixels, "max_streams": limits.streams}
+    written = {name: f"{moment:.6f}" for name, moment in moments_s.items()}  # it does not know 1e-06
+    return open_input(source.file, source.kind.demuxer, codec_whitelist=DECODERS, **bounds, **written)
+
+
+def moment_input(source: MediaSource, workspace: Workspace, start_s: float) -> tuple[Any, dict[str, float]]:
+    """Begin a graph at a moment of the source; give also the options that its output needs for it.
+
+    Without an index ffmpeg lands at any frame, and shows nothing before the next key frame: there it has
+    to begin earlier, and to leave out what it decodes on the way.
+    """
+    if not start_s:
+        return media_input(source, workspace), {}
+    if source.kind.demuxer not in WITHOUT_INDEX:
+        return media_input(source, workspace, ss=start_s), {}
+    before_s = max(0.0, start_s - _MAX_KEY_FRAME_GAP_S)
+    return media_input(source, workspace, ss=before_s), {"ss": start_s - before_s}
 
 
 def _wishes(request: VideoRequest, workspace: Workspace) -> Wishes:
@@ -149,8 +178,10 @@ def _wishes(request: VideoRequest, workspace: Workspace) -> Wishes:
 def _streams(
     source: MediaSource, edit: VideoEdit, plan: Plan, request: VideoRequest, workspace: Workspace
 ) -> list[Any]:
-    cut = {"ss": edit.cut.start_s, "t": edit.cut.length_s} if edit.cut else {}
-    media = media_input(source, workspace, **cut)
+    media, skip = moment_input(source, workspace, edit.cut.start_s if edit.cut else 0.0)
+    plan.options |= skip
+    if edit.cut:
+        plan.options["t"] = edit.cut.length_s
     streams = [media[str(index)] for index in plan.streams]
     if plan.encodes_video:
         streams.insert(0, _filtered(media, source, edit, request, workspace))
@@ -163,6 +194,8 @@ def _filtered(
     media: Any, source: MediaSource, edit: VideoEdit, request: VideoRequest, workspace: Workspace
 ) -> Any:
     node = media[str(source.video.index)]
+    if source.video.is_interlaced:
+        node = node.filter("bwdif", mode="send_frame", deint="interlaced")
     node = standard_range(node, source.video, workspace.limits.media, source.field)
     if edit.apply:
         node = edit.apply(node)

@@ -40,7 +40,7 @@ class TonePipeline:
 
 
 class LineReader:
-    """Hears each line of the audio's bytes as one phrase of a second and a half; empty files are refused."""
+    """Hears each line of the audio's bytes as one phrase of a second and a half; other files are refused."""
 
     def __init__(self) -> None:
         self.requests: list[SpeechToTextRequest] = []
@@ -50,7 +50,10 @@ class LineReader:
     ) -> Iterator[Segment | SpeechToTextSummary]:
         """Yield one segment per line."""
         self.requests.append(request)
-        lines = workspace.input(request.audio).read_text().splitlines()
+        try:
+            lines = workspace.input(request.audio).read_text().splitlines()
+        except UnicodeDecodeError as error:
+            raise UnsupportedMedia("The file has no lines. Send audio.", "audio") from error
         if not lines:
             raise UnsupportedMedia("The file is empty. Send audio.", "audio")
         for number, line in enumerate(lines):

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import ROOT, Server
+from tests.pipelines.media.clips import PICTURE, TONE, X264, make
 
 pytestmark = pytest.mark.e2e
 
@@ -64,13 +66,70 @@ print(json.dumps({
 """
 
 
-def test_a_separate_driver_gets_the_same_records(server: Server, tmp_path: Path) -> None:
-    script = tmp_path / "driver.py"
-    script.write_text(DRIVER)
-    command = f"source {server.data_dir}/cluster-{server.port}.env && {sys.executable} {script}"
+MEDIA_DRIVER = """
+import io
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from deployments.handles import AiServer
+from pipelines.transforms.scale_video import ScaleVideoRequest
+
+server = AiServer.connect()
+film = Path(sys.argv[1])
+mark = io.BytesIO()
+Image.new("RGB", (20, 10), "white").save(mark, "PNG")
+trimmed = server.trim_video(film, start_s=0.5, end_s=1.5)
+probed = server.probe_media(server.read(trimmed.video))
+job_id = server.queue(ScaleVideoRequest(video=server.upload(film), width=80))
+job = server.job(job_id, wait_s=60)
+print(json.dumps({
+    "videos": [
+        [video.width, video.height, video.format]
+        for video in (
+            server.scale_video(film, width=80),
+            server.crop_video(film, x=10, y=20, width=64, height=48),
+            server.watermark_video(film, mark.getvalue(), opacity=0.5),
+            server.convert_video(film, output_format="mkv"),
+            trimmed,
+            server.result(job),
+        )
+    ],
+    "picture": server.thumbnail_video(film, width=40).width,
+    "sounds": [server.extract_audio(film).format, server.convert_audio(film, output_format="flac").format],
+    "probed": [probed.info.duration_s, probed.info.video[0].width],
+    "job": [job.state, job.model],
+}))
+"""
+
+
+def driven(server: Server, folder: Path, text: str, *arguments: Path) -> Any:
+    """Run a script as another service of the cluster does, and give the JSON that it prints last."""
+    script = folder / "driver.py"
+    script.write_text(text)
+    words = " ".join(map(str, (sys.executable, script, *arguments)))
+    command = f"source {server.data_dir}/cluster-{server.port}.env && {words}"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_separate_driver_transforms_video_and_sound(server: Server, tmp_path: Path) -> None:
+    film = make(tmp_path / "film.mp4", *PICTURE, *TONE, *X264, "-c:a", "aac")
+    answer = driven(server, tmp_path, MEDIA_DRIVER, film)
+    sizes = [[80, 60], [64, 48], [160, 120], [160, 120], [160, 120], [80, 60]]
+    assert [video[:2] for video in answer["videos"]] == sizes
+    assert [video[2] for video in answer["videos"]] == ["mp4", "mp4", "mp4", "mkv", "mp4", "mp4"]
+    assert answer["picture"] == 40
+    assert answer["sounds"] == ["m4a", "flac"]
+    assert answer["probed"] == [pytest.approx(1.0, abs=0.05), 160]
+    assert answer["job"] == ["Completed", "transforms"]
+
+
+def test_a_separate_driver_gets_the_same_records(server: Server, tmp_path: Path) -> None:
+    answer = driven(server, tmp_path, DRIVER)
     assert "fox" in answer["text"]
     assert answer["words"] >= 8
     assert answer["duration_s"] > 1

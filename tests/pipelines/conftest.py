@@ -1,3 +1,4 @@
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from faster_whisper import WhisperModel
 
 from configs.load import load_config
 from pipelines.audio import Int16Samples
-from pipelines.audio_decoding import SPEECH_SAMPLE_RATE, AudioReader
+from pipelines.audio_decoding import SPEECH_SAMPLE_RATE
 from pipelines.hibari import HibariOptions, HibariPipeline
 from pipelines.loading import EngineSettings
 from pipelines.piper import PiperOptions, PiperPipeline
@@ -71,8 +72,12 @@ def workspace(tmp_path: Path) -> FolderWorkspace:
 @pytest.fixture(scope="session")
 def all_clips() -> Int16Samples:
     """The five clips after one another: 24.7 s at 16 kHz."""
-    blocks = [block for clip in CLIPS for block in AudioReader(clip.path)]
-    return (np.concatenate(blocks) * 32768).astype(np.int16)
+    return np.concatenate([_samples(clip.path) for clip in CLIPS])
+
+
+def _samples(path: Path) -> Int16Samples:
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
 
 @pytest.fixture(scope="session")

@@ -219,7 +219,7 @@ def test_an_english_model_says_that_it_is_one(
 
 
 def test_a_letter_is_no_speech(tiny_english_whisper: WhisperPipeline, workspace: FolderWorkspace) -> None:
-    with pytest.raises(UnsupportedMedia, match="The file is not a sound file"):
+    with pytest.raises(UnsupportedMedia, match="The file is neither video nor sound"):
         transcribe(tiny_english_whisper, workspace, workspace.add(b"Dear server,\n" * 50, "letter.wav"))
 
 

@@ -13,7 +13,8 @@ from aiohttp import web
 from PIL import Image, ImageDraw
 
 from pipelines.audio import AudioFormat, AudioWriter
-from pipelines.audio_decoding import AudioReader
+from pipelines.audio_decoding import open_sound
+from tests.fakes import FolderWorkspace
 from tests.vendors.server import Asked, Part, Pieces, event_stream
 
 GPT_FIELDS = {"model", "prompt", "n", "size", "output_format", "output_compression"}
@@ -214,10 +215,9 @@ def _duration(data: bytes) -> float:
     with NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
-        with AudioReader(Path(file.name)) as reader:
-            for _ in reader:
-                pass
-            return reader.duration_s
+        path = Path(file.name)
+        with open_sound(path, FolderWorkspace(path.parent)) as sound:
+            return sound.duration_s
 
 
 def _opened(part: Part) -> Image.Image:

@@ -146,7 +146,7 @@ SOUND: tuple[AnyOperation, ...] = (
         example={"media": "film.mp4"},
         example_response={
             "result": {
-                "format": "mov",
+                "format": "mp4",
                 "durationS": 12.48,
                 "sizeBytes": 1_048_576,
                 "video": [{"index": 0, "codec": "h264", "width": 1920, "height": 1080, "fps": 25.0}],

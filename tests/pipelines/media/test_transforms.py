@@ -159,10 +159,10 @@ class TestConvert:
     @pytest.mark.parametrize(
         ("target", "container", "streams"),
         [
-            ("mp4", "mov", ["h264", "aac"]),
+            ("mp4", "mp4", ["h264", "aac"]),
             ("mov", "mov", ["h264", "aac"]),
-            ("webm", "matroska", ["vp9", "opus"]),
-            ("mkv", "matroska", ["h264", "aac"]),
+            ("webm", "webm", ["vp9", "opus"]),
+            ("mkv", "mkv", ["h264", "aac"]),
             ("avi", "avi", ["mpeg4", "mp3"]),
             ("wmv", "asf", ["wmv2", "wmav2"]),
             ("mpeg", "mpeg", ["mpeg2video", "mp2"]),
