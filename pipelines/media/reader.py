@@ -12,6 +12,7 @@ from typing import BinaryIO
 from pipelines.media.confined import ENVIRONMENT, ProcessLimits
 from pipelines.media.decoders import DECODERS
 from pipelines.media.reading_server import ORDER_BYTES
+from pipelines.tasks.base import MediaLimits
 
 _SERVER = Path(__file__).with_name("reading_server.py")
 WALL_S = 60
@@ -32,8 +33,8 @@ class Reader:
         """The process's id; None before the first file."""
         return self._process.pid if self._process else None
 
-    def read(self, file: BinaryIO, demuxer: str, max_pixels: int, max_streams: int) -> socket.socket:
-        """Begin to read a file, but no frame of more pixels, and no file of more streams.
+    def read(self, file: BinaryIO, demuxer: str, limits: MediaLimits) -> socket.socket:
+        """Begin to read a file.
 
         Returns:
             The connection on which the answer comes, one line, and then its end; without the line the
@@ -41,7 +42,7 @@ class Reader:
         """
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
-            order = f"{demuxer} {max_pixels} {max_streams}".encode().ljust(ORDER_BYTES)
+            order = f"{demuxer} {limits.video_pixels} {limits.streams}".encode().ljust(ORDER_BYTES)
             descriptors = [file.fileno(), theirs.fileno()]
             try:
                 socket.send_fds(self._orders or self._start(), [order], descriptors)

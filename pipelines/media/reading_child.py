@@ -167,8 +167,8 @@ def answer(number: str, demuxer: str, decoders: str, max_pixels: int, max_stream
         number: of the open file.
         demuxer: ffmpeg's name of its container.
         decoders: that may be used.
-        max_pixels: of a frame; what has more is counted and not decoded.
-        max_streams: the same of streams.
+        max_pixels: of a frame; one that has more is not decoded.
+        max_streams: where there are more, they are only counted.
 
     Returns:
         The fields of `pipelines.media.info.MediaInfo`, or ``{"fault": libav's words, "reason": ours}``.

@@ -5,9 +5,9 @@ looks into a file. It is kept by `pipelines.media.reader`, and ends when that ha
 for the dead.
 
 Arguments: the folder of PyAV's package, the decoders that may be used, and the limits of
-`launcher.confine`. Standard input is a socket: each order on it is a demuxer's name and how many pixels and
-streams there may be, with the file and the connection on which the answer goes back. Who closes the other
-end of that ends the child.
+`launcher.confine`. Standard input is a socket: each order on it is a demuxer's name, how many pixels of a
+frame and how many streams there may be, with the file and the connection on which the answer goes back.
+Who closes the other end of that ends the child.
 """
 
 import importlib
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-ORDER_BYTES = 64
+ORDER_BYTES = 128
 _FILE, _FIRST_UNUSED, _MAX_DESCRIPTORS = 3, 4, 65_536
 
 
@@ -78,8 +78,8 @@ class Server:
             os.dup2(file, _FILE)
             os.closerange(_FIRST_UNUSED, _MAX_DESCRIPTORS)  # of other files and answers, too
             self._confine(self._pid, *self._limits)
-            demuxer, pixels, streams = order
-            os.write(1, self._answer(str(_FILE), demuxer, self._decoders, int(pixels), int(streams)))
+            demuxer, *bounds = order
+            os.write(1, self._answer(str(_FILE), demuxer, self._decoders, *map(int, bounds)))
             os._exit(0)
         finally:
             os._exit(1)

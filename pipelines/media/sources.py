@@ -90,7 +90,7 @@ def probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> Media
     bounds = workspace.limits.media
     until = monotonic() + WALL_S
     answer = b""
-    with READER.read(file, kind.demuxer, bounds.video_pixels, bounds.streams) as connection:
+    with READER.read(file, kind.demuxer, bounds) as connection:
         for data in _pieces(connection):
             answer += data
             if workspace.is_cancelled:

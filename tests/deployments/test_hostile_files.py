@@ -6,12 +6,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
-import pytest
 
 from cluster.artifacts.local import LocalArtifactStore
 from pipelines.media.reader import READER
 from tests.deployments.conftest import stored_files
-from tests.hostile.cases import Case, cases
+from tests.hostile.cases import cases
 from tests.hostile.verdict import Unacceptable, check_answer
 
 FILES = int(os.environ.get("HOSTILE_FILES", "60"))
@@ -35,4 +34,4 @@ async def test_damaged_files(
             if folder := os.environ.get("HOSTILE_FAULTS"):
                 Path(folder, f"{case.number}-{case.name}").write_bytes(case.content)
     assert faults == []
-    assert [each for each in psutil.Process().children() if each.pid != READER.pid] == []
+    assert [each.pid for each in psutil.Process().children(recursive=True)] == [READER.pid]

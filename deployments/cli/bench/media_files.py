@@ -18,11 +18,11 @@ from configs.settings import usable_cores
 from deployments.cli.bench.measure import Comparison, medians, timed
 from deployments.cli.bench.media_clips import clip, encode, large_clip
 from deployments.workspace import RunWorkspace
+from pipelines.images import Size
 from pipelines.tasks.base import MediaKey, MediaLimits, RunLimits
 from pipelines.transforms import TRANSFORMS
 
 MEGABYTES = 500
-SCALED = "scale=1280:720:flags=bicubic,format=yuv420p"
 
 
 class Replica:
@@ -58,23 +58,23 @@ class Replica:
 
 def compare_files(folder: Path, runs: int) -> Iterator[Comparison]:
     """Yield the comparisons; each side writes its file anew, with nothing left for the disk to do before."""
-    cores = usable_cores()
-    replica = Replica(folder / "store", cores)
+    replica = Replica(folder / "store", usable_cores())
     film = clip(folder / "film.mp4", "1920x1080", 30)
-    yield _scale("scale 30 s from 1080p to 720p / ffmpeg", film, replica, cores, runs, 1.05)
+    yield _scale("scale 30 s from 1080p to 720p / ffmpeg", film, (1280, 720), replica, runs, 1.05)
     short = clip(folder / "short.mp4", "320x240", 1)
-    yield _scale("scale 1 s of 320 x 240 (no target) / ffmpeg", short, replica, cores, 3 * runs, 5.0)
+    yield _scale("scale 1 s of 320 x 240 (no target) / ffmpeg", short, (160, 120), replica, 3 * runs, 2.0)
     yield _trim(large_clip(folder / "large.mp4", MEGABYTES), replica, runs)
 
 
-def _scale(name: str, film: Path, replica: Replica, cores: int, runs: int, limit: float) -> Comparison:
+def _scale(name: str, film: Path, size: Size, replica: Replica, runs: int, limit: float) -> Comparison:
     key, target = replica.add(film), film.with_name("scaled.mp4")
+    filters = f"scale={size[0]}:{size[1]}:flags=bicubic,format=yuv420p"
 
     def bare() -> None:
-        encode(film, target, SCALED, cores)
+        encode(film, target, filters, usable_cores())
 
     def ours() -> None:
-        replica.forget(replica.do("scale-video", video=key, width=1280).video)
+        replica.forget(replica.do("scale-video", video=key, width=size[0]).video)
 
     return Comparison(name, *medians(bare, ours, runs, os.sync), limit)
 

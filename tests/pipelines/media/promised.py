@@ -1,7 +1,6 @@
 """What a request for a transform of small files must come to: why it is refused, else what its result is."""
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import av
 from PIL import Image
 
 from pipelines.images import PictureFormat
-from pipelines.transforms.trim_video import TrimMode
 from tests.fakes import FolderWorkspace
 from tests.pipelines.media.clips import make
 
