@@ -67,7 +67,9 @@ def sounds() -> dict[str, bytes]:
 def pictures() -> dict[str, bytes]:
     """Give a small picture in every format, and animations, by the file's name."""
     stills = {f"picture.{ending}": encoded(flag(), format_) for ending, format_ in _PICTURES.items()}
-    frames = [flag().transpose(turn) for turn in (Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM)]
+    frames = [
+        flag().transpose(turn) for turn in (Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM)
+    ]
     moving = {
         name: animated([flag(), *frames], format_, duration=100) for name, format_ in _ANIMATIONS.items()
     }

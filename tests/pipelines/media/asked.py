@@ -64,7 +64,25 @@ FILES = {
 """Field -> the files that it may name."""
 
 _NONSENSE = st.sampled_from(
-    [None, -1, 0, 1, 3, 0.5, 101, 1_025, 7_681, 32_001, 10**9, 1e300, float("nan"), float("inf"), "", "32", "x"]
+    [
+        None,
+        -1,
+        0,
+        1,
+        3,
+        0.5,
+        101,
+        1_025,
+        7_681,
+        32_001,
+        10**9,
+        1e300,
+        float("nan"),
+        float("inf"),
+        "",
+        "32",
+        "x",
+    ]
 )
 
 

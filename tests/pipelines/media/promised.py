@@ -1,7 +1,6 @@
 """What a request for a transform of small files must come to: why it is refused, else what its result is."""
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import av
 from PIL import Image
 
 from pipelines.images import PictureFormat
-from pipelines.transforms.trim_video import TrimMode
 from tests.fakes import FolderWorkspace
 from tests.pipelines.media.clips import make
 
@@ -138,7 +136,8 @@ def _tags(container: Any) -> list[dict[str, str]]:
 def _asked_s(name: str, request: Any) -> float:
     if name != "trim-video":
         return LENGTH_S
-    return min(LENGTH_S if request.end_s is None else request.end_s, LENGTH_S) - request.start_s
+    end_s: float = LENGTH_S if request.end_s is None else min(request.end_s, LENGTH_S)
+    return end_s - float(request.start_s)
 
 
 def _length_s(container: Any, stream: Any) -> float:
