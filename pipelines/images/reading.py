@@ -19,7 +19,7 @@ from pipelines.images.formats import PictureFormat
 # `check_pixels` stands before every decoding instead, and before Pillow where opening allocates.
 Image.MAX_IMAGE_PIXELS = None
 
-# What it wonders at in strangers' files is no news to the operator, and Python keeps every text that it warned of.
+# What it wonders at in strangers' files is no news to the operator, and Python would keep every such text.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _READABLE = {each.traits.pillow: each for each in PictureFormat}

@@ -122,6 +122,17 @@ def test_too_much_memory(workspace: FolderWorkspace) -> None:
         transform(limited, "scale-video", video="clip.mp4", width=1920, quality=100)
 
 
+def test_no_frame_can_be_read(workspace: FolderWorkspace) -> None:
+    source = str(workspace.path("clip.mp4"))
+    whole = make(workspace.path("whole.webm"), "-i", source, "-g", "1").read_bytes()
+    first_picture = whole.index(
+        b"\xa3", whole.index(b"\x1f\x43\xb6\x75")
+    )  # SimpleBlock, in the first Cluster
+    workspace.add(whole[: first_picture + 40], "torn.webm")
+    with pytest.raises(UnsupportedMedia, match="damaged"):
+        transform(workspace, "convert-video", video="torn.webm", output_format="mkv")
+
+
 def test_sniffing_ignores_names_and_skips_tags(tmp_path: Path) -> None:
     file = tmp_path / "song.txt"
     file.write_bytes(b"ID3\x04\0\0\0\0\x4e\x20" + bytes(10_016) + b"fLaC" + bytes(100))
