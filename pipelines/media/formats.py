@@ -64,6 +64,7 @@ class AudioEncoder:
     """Unless asked otherwise; None where it is lossless."""
     max_channels: int = 8
     max_sample_rate: int = 192_000
+    min_sample_rate: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ _WMV = VideoEncoder("wmv2", "q", 31, 1)
 
 _AAC = AudioEncoder("aac", 96)
 _OPUS = AudioEncoder("libopus", 64)
-_VORBIS = AudioEncoder("libvorbis", 80)
+_VORBIS = AudioEncoder("libvorbis", 80, min_sample_rate=8_000)
 _MP3 = AudioEncoder("libmp3lame", 96, max_channels=2)
 _MP2 = AudioEncoder("mp2", 96, max_channels=2)
 _WMA = AudioEncoder("wmav2", 96, max_channels=2, max_sample_rate=48_000)

@@ -20,6 +20,8 @@ class SoundResult(TaskResult):
     audio: MediaKey
     duration_s: float
     format: SoundFormat
+    notes: tuple[str, ...] = ()
+    """What was done otherwise than asked."""
 
 
 class SoundRequest(TaskRequest[SoundResult]):
@@ -51,4 +53,6 @@ def render_sound(
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
     is_known = length_s is not None and abs(length_s - done.done_s) < _PRIMING_S
     duration_s = claimed_s or (length_s if is_known else done.done_s) or 0.0
-    return SoundResult(audio=output.key, duration_s=round(duration_s, 3), format=target)
+    return SoundResult(
+        audio=output.key, duration_s=round(duration_s, 3), format=target, notes=tuple(plan.notes)
+    )

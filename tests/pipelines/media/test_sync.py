@@ -36,9 +36,9 @@ def beep_s(path: Path) -> float:
     """Find when the tone begins."""
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
-            samples = frame.to_ndarray()
-            scale = np.iinfo(samples.dtype).max if samples.dtype.kind == "i" else 1
-            loud = np.flatnonzero(np.abs(samples[0].astype(float)) > 0.2 * scale)
+            samples = frame.to_ndarray()[0].astype(float)
+            full = {"s": 2**15, "f": 1}[frame.format.name[0]]
+            loud = np.flatnonzero(np.abs(samples) > 0.2 * full)
             if len(loud):
                 return _time(frame) + float(loud[0]) / frame.sample_rate
     raise AssertionError("there is no beep")
