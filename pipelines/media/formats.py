@@ -18,6 +18,11 @@ class VideoFormat(StrEnum):
     OGG = "ogg"
 
     @property
+    def extension(self) -> str:
+        """The file name's ending: that of a video, where sound has another."""
+        return "ogv" if self is VideoFormat.OGG else self.value
+
+    @property
     def traits(self) -> "Container":
         """What the format can hold."""
         return _VIDEO[self]

@@ -92,7 +92,7 @@ def render_video(
     plan = plan_video(source.info, target, wishes, edit.apply is not None or is_exact, is_exact)
     length_s = edit.cut.length_s if edit.cut else source.info.duration_s
     claimed_s = _claimed_s(source, edit, plan)
-    with workspace.output(target.value) as output:
+    with workspace.output(target.extension) as output:
         graph = _graph(source, edit, plan, request, workspace, output)
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, (output.file, *edit.inputs))
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size

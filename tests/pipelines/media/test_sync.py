@@ -29,7 +29,10 @@ def flash(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def flash_s(path: Path) -> float:
     """Find when the picture turns white."""
-    return next(moment for moment, frame in timed_frames(path) if frame.mean() > 128)
+    moments, shown = zip(*timed_frames(path), strict=True)
+    number = next(number for number, frame in enumerate(shown) if frame.mean() > 128)
+    # In MPEG several frames share a time stamp, and libav guesses; players count, as it says they should.
+    return float(moments[0] + number / FPS if path.suffix == ".mpeg" else moments[number])
 
 
 def beep_s(path: Path) -> float:
