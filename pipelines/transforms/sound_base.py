@@ -3,6 +3,7 @@
 import ffmpeg
 from pydantic import Field
 
+from pipelines.errors import UnsupportedMedia
 from pipelines.media.ffmpeg import output_path, run_ffmpeg
 from pipelines.media.formats import SoundFormat
 from pipelines.media.plans import Wishes, plan_sound
@@ -51,6 +52,8 @@ def render_sound(
         graph = ffmpeg.output(media[str(stream.index)], output_path(output.file), **plan.options)
         length_s, claimed_s = source.info.duration_s, source.info.length_of({stream.index})
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
+        if done.done_s == 0:
+            raise UnsupportedMedia("The file has a length of 0 seconds, or it is damaged.", source.field)
     is_known = length_s is not None and abs(length_s - done.done_s) < _PRIMING_S
     duration_s = claimed_s or (length_s if is_known else done.done_s) or 0.0
     return SoundResult(

@@ -168,3 +168,11 @@ def test_bit_rates_that_a_format_lacks(
     assert result.notes == expected
     result = transform(workspace, "convert-audio", audio="clip.mp4", output_format="wma", audio_kbps=9)
     assert result.notes == ("The sound has 24 kbit/s: this format has no 9.",)
+
+
+@pytest.mark.parametrize("target", ["mp3", "wav", "ogg"])
+def test_no_sound_at_all(workspace: FolderWorkspace, target: str) -> None:
+    make(workspace.path("nothing.wav"), "-f", "lavfi", "-i", "sine=d=1", "-t", "0")
+    with pytest.raises(UnsupportedMedia, match=r"0 seconds|received no packets"):
+        transform(workspace, "convert-audio", audio="nothing.wav", output_format=target)
+    assert not list(workspace.folder.glob("output*"))
