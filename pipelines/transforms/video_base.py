@@ -100,7 +100,7 @@ def render_video(
     length_s = edit.cut.length_s if edit.cut else source.info.duration_s
     claimed_s = _claimed_s(source, edit, plan)
     streams = _streams(source, edit, plan, request, workspace)
-    with workspace.output(target.value) as output:
+    with workspace.output(target.extension) as output:
 
         def write(options: dict[str, Any]) -> Progress:
             graph = ffmpeg.output(*streams, output_path(output.file), **options)

@@ -14,7 +14,7 @@ from pipelines.media.ffmpeg import open_input
 from pipelines.media.sniffing import Kind, sniff
 from pipelines.tasks.base import MediaLimits, RunLimits
 from tests.fakes import FolderWorkspace
-from tests.pipelines.media.clips import FRACTAL, X264, make, transform
+from tests.pipelines.media.clips import make, transform
 
 _NO_MEDIA = {
     "empty.mp4": b"",
@@ -109,10 +109,9 @@ def test_limits(workspace: FolderWorkspace, limit: dict[str, float], words: str)
 
 
 def test_too_much_computing_time(workspace: FolderWorkspace) -> None:
-    make(workspace.path("long.mp4"), *FRACTAL, "-t", "10", *X264)
     limited = FolderWorkspace(workspace.folder, RunLimits(media=MediaLimits(cpu_s=1)))
     with pytest.raises(InputTooLarge, match="computing time"):
-        transform(limited, "scale-video", video="long.mp4", width=1920, quality=100)
+        transform(limited, "scale-video", video="silent.mp4", width=3840, quality=100)
 
 
 def test_too_much_memory(workspace: FolderWorkspace) -> None:
