@@ -8,6 +8,7 @@ import av
 from PIL import Image
 
 from pipelines.images import PictureFormat
+from pipelines.media.formats import VideoFormat
 from tests.fakes import FolderWorkspace
 from tests.pipelines.media.clips import make
 
@@ -87,7 +88,7 @@ def check_result(space: FolderWorkspace, name: str, request: Any, result: Any) -
         assert abs(result.info.duration_s - LENGTH_S) < PADDING_S
         return
     key = next(getattr(result, kind) for kind in ("image", "video", "audio") if hasattr(result, kind))
-    assert key.endswith(f".{result.format}")
+    assert key.endswith(".ogv" if result.format is VideoFormat.OGG else f".{result.format}")
     assert result.format == (request.output_format or result.format)
     if hasattr(result, "width"):
         _check_size(name, request, (result.width, result.height))

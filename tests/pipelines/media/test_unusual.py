@@ -173,6 +173,6 @@ def test_bit_rates_that_a_format_lacks(
 @pytest.mark.parametrize("target", ["mp3", "wav", "ogg"])
 def test_no_sound_at_all(workspace: FolderWorkspace, target: str) -> None:
     make(workspace.path("nothing.wav"), "-f", "lavfi", "-i", "sine=d=1", "-t", "0")
-    with pytest.raises(UnsupportedMedia, match=r"0 seconds|received no packets"):
+    with pytest.raises(UnsupportedMedia, match="nothing of its sound"):
         transform(workspace, "convert-audio", audio="nothing.wav", output_format=target)
     assert not list(workspace.folder.glob("output*"))
