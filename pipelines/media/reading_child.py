@@ -21,6 +21,10 @@ _BARE_FRAMES = ("aac", "amr", "mp3", "mpegvideo")
 _MAX_LANGUAGE = 16
 
 
+class UnreadableError(Exception):
+    """Tells in our words why a file cannot be read; libav's say nothing to who sent it."""
+
+
 def read(number: str, demuxer: str, decoders: str, max_pixels: int, max_streams: int) -> dict[str, Any]:
     """Open the file by its descriptor, from which ffmpeg cannot get to any other file."""
     options = {
@@ -35,7 +39,7 @@ def read(number: str, demuxer: str, decoders: str, max_pixels: int, max_streams:
         if len(container.streams) > max_streams:
             return {"format": demuxer, "streams": len(container.streams)}
         if not container.streams.video and container.streams.audio and not _sounds(container):
-            raise ValueError("no sound can be decoded")
+            raise UnreadableError("nothing of its sound can be decoded")
         videos = [each for each in container.streams.video if not _is_cover(each)]
         start = _start(container, videos[0], max_pixels) if videos else {}
         described = [_video(each) for each in videos]
@@ -167,10 +171,12 @@ def answer(number: str, demuxer: str, decoders: str, max_pixels: int, max_stream
         max_streams: where there are more, they are only counted.
 
     Returns:
-        The fields of `pipelines.media.info.MediaInfo`, or ``{"fault": …}``.
+        The fields of `pipelines.media.info.MediaInfo`, or ``{"fault": libav's words, "reason": ours}``.
     """
     try:
         info = read(number, demuxer, decoders, max_pixels, max_streams)
+    except UnreadableError as error:
+        info = {"fault": "", "reason": str(error)}
     except (av.error.FFmpegError, ValueError, ArithmeticError) as error:
         info = {"fault": getattr(error, "strerror", None) or str(error)}
     return json.dumps(info).encode() + b"\n"

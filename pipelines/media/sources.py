@@ -23,6 +23,7 @@ _TICK_S = 0.1
 
 class _Fault(Record):
     fault: str
+    reason: str = ""
 
 
 _ANSWER: TypeAdapter[MediaInfo | _Fault] = TypeAdapter(MediaInfo | _Fault)
@@ -95,13 +96,13 @@ def probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> Media
             if workspace.is_cancelled:
                 workspace.check_cancelled()
             if monotonic() > until:
-                raise _unreadable(field, ": it takes too long to find out what is in it")
+                raise _unreadable("it takes too long to find out what is in it", field)
     if not answer.endswith(b"\n"):
-        raise _unreadable(field, ": its structure breaks the decoder")
+        raise _unreadable("its structure breaks the decoder", field)
     found = _ANSWER.validate_json(answer)
     if isinstance(found, _Fault):
-        _log.info("libav cannot read a file: %s", found.fault)  # its words say nothing to who sent the file
-        raise _unreadable(field)
+        _log.info("libav cannot read a file: %s", found.fault or found.reason)
+        raise _unreadable(found.reason, field)
     _check(found, bounds, field)
     if not found.video and not found.audio:
         raise UnsupportedMedia(f"The file has neither video nor sound. {ACCEPTED}", field)
@@ -120,8 +121,9 @@ def _pieces(connection: socket) -> Iterator[bytes]:
         yield data
 
 
-def _unreadable(field: str, reason: str = "") -> UnsupportedMedia:
-    return UnsupportedMedia(f"The file is damaged, or its encoding is unknown{reason}. {ACCEPTED}", field)
+def _unreadable(reason: str, field: str) -> UnsupportedMedia:
+    why = f": {reason}" if reason else ""
+    return UnsupportedMedia(f"The file is damaged, or its encoding is unknown{why}. {ACCEPTED}", field)
 
 
 def _check(info: MediaInfo, limits: MediaLimits, field: str) -> None:

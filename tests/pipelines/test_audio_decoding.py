@@ -135,8 +135,8 @@ def silent_wav(num_samples: int) -> bytes:
         (b"#EXTM3U\n#EXTINF:10,\nother.aac\n#EXT-X-ENDLIST\n", "is neither video nor sound"),
         (b"ffconcat version 1.0\nfile other.mp3\n", "is neither video nor sound"),
         (CLIPS[0].path.read_bytes()[:20], "is damaged"),
-        (CLIPS[0].path.read_bytes()[:44], "0 seconds"),
-        (silent_wav(0), "0 seconds"),
+        (CLIPS[0].path.read_bytes()[:44], "nothing of its sound"),
+        (silent_wav(0), "nothing of its sound"),
         (silent_wav(100)[:20] + b"\x34\x12" + silent_wav(100)[22:], "its encoding is unknown"),
     ],
     ids=[
