@@ -20,7 +20,7 @@ _POLL_S = 0.05
 def compare_queue(folder: Path, runs: int, port: int) -> Comparison:
     """Compare the time from the first upload until the last result is stored; one thread for each film."""
     cores = usable_cores()
-    film = clip(folder / "queued.mp4", "1280x720", 10)
+    film = clip(folder / "queued.mp4", "1280x720", 5)
     numbers = count()
 
     def one_bare() -> None:
