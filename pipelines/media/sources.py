@@ -102,7 +102,7 @@ def _probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> Medi
             raise _unreadable(field, ": its structure breaks the decoder")
     found = _ANSWER.validate_json(answer)
     if isinstance(found, _Fault):
-        _log.info("libav cannot read a file: %s", found.fault)  # its words say nothing to who sent the file
+        _log.info("libav cannot read a file: %s", found.fault)  # for the operator, as those of ffmpeg
         raise _unreadable(field)
     if not found.video and not found.audio:
         raise UnsupportedMedia(f"The file has neither video nor sound. {ACCEPTED}", field)
