@@ -164,9 +164,8 @@ def _check_exit(code: int, errors: Sequence[str], field: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store says it in its own words
     if code == -signal.SIGKILL:
         raise OutOfMemory("The system ended ffmpeg, most likely for want of memory.")
-    _log.info(
-        "ffmpeg ended with %d: %s", code, "; ".join(errors)
-    )  # its words say nothing to who sent the file
+    # For the operator: its words say nothing to who sent the file.
+    _log.info("ffmpeg ended with %d: %s", code, "; ".join(errors))
     raise UnsupportedMedia(
         "The file could not be processed: it is damaged, or has something that the result cannot hold.", field
     )

@@ -59,6 +59,14 @@ def test_every_good_answer_has_an_example(app: FastAPI) -> None:
     assert [name for name, answer in answers.items() if not has_example(answer.get("content", {}))] == []
 
 
+def test_refusals_are_described_in_the_wire_format_of_their_route(app: FastAPI) -> None:
+    routes = described(app)
+    assert [name for name, route in routes.items() if "422" in route["responses"]] == []
+    for name, schema in (("POST /v1/embeddings", "OpenAiError"), ("POST /api/ScaleVideo", "AiServerError")):
+        content = routes[name]["responses"]["400"]["content"]["application/json"]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{schema}"}
+
+
 def test_names_are_unique(app: FastAPI) -> None:
     ids = [route["operationId"] for route in described(app).values()]
     assert len(ids) == len(set(ids))
