@@ -9,6 +9,8 @@ import httpx
 
 from cluster.address_guard import AddressError, AddressGuard, GuardedTransport
 from deployments.errors import BadRequest
+from pipelines.errors import InvalidInput
+from pipelines.images import check_image
 
 MAX_IMAGES = 50
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
@@ -29,6 +31,7 @@ class ChatImages:
         guard: AddressGuard,
         transport: httpx.AsyncBaseTransport | None = None,
         max_length: int = 50 * 1024 * 1024,
+        max_pixels: int = 100_000_000,
     ) -> None:
         """Take who knows where the server may go.
 
@@ -36,9 +39,11 @@ class ChatImages:
             guard: knows it.
             transport: a test's own, below the guard.
             max_length: of all pictures of a request together, as base64.
+            max_pixels: width x height x frames of each.
         """
         self._guard = guard
         self._max_length = max_length
+        self._max_pixels = max_pixels
         self._transport = GuardedTransport(guard, transport)
 
     async def prepared(self, body: dict[str, Any], *, inline: bool) -> dict[str, Any]:
@@ -60,7 +65,7 @@ class ChatImages:
 
     async def _prepare(self, url: str, name: str, inline: bool) -> str:
         if url.startswith("data:"):
-            return await asyncio.to_thread(_checked_data, url, name)
+            return await asyncio.to_thread(self._checked_data, url, name)
         try:
             async with asyncio.timeout(FETCH_LIMIT_S):
                 if inline:
@@ -98,8 +103,29 @@ class ChatImages:
                 data += piece
                 if len(data) > MAX_IMAGE_BYTES:
                     raise BadRequest(f"'{name}': the picture has more than {MAX_IMAGE_BYTES} bytes.", name)
-        _check_beginning(data, name)
+        await asyncio.to_thread(self._check, data, name)
         return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+    def _checked_data(self, url: str, name: str) -> str:
+        head, comma, data = url.partition(",")
+        kind = head.removeprefix("data:").partition(";")[0].lower()
+        if not comma or not head.endswith(";base64") or kind not in KINDS or not data:
+            raise BadRequest(f"'{name}' must be like data:image/png;base64,…. {_USE}", name)
+        try:
+            picture = base64.b64decode(data, validate=True)
+        except ValueError as error:
+            raise BadRequest(f"'{name}' is no base64: {error}.", name) from error
+        self._check(picture, name)
+        return url
+
+    def _check(self, picture: bytes | bytearray, name: str) -> None:
+        """Look at the header: whoever decodes the picture may have no limits of their own."""
+        if not picture.startswith(_BEGINNINGS):
+            raise BadRequest(f"'{name}' is not the picture that it is said to be. {_USE}", name)
+        try:
+            check_image(picture, "picture", self._max_pixels)
+        except InvalidInput as error:
+            raise BadRequest(f"'{name}': {error}", name) from error
 
 
 def _addresses(body: Mapping[str, Any]) -> Iterator[tuple[tuple[int, int], str, str]]:
@@ -115,24 +141,6 @@ def _addresses(body: Mapping[str, Any]) -> Iterator[tuple[tuple[int, int], str, 
             if not isinstance(url, str) or not url:
                 raise BadRequest(f"'{name}' must be the address of a picture.", name)
             yield (number, place), url, name
-
-
-def _checked_data(url: str, name: str) -> str:
-    head, comma, data = url.partition(",")
-    kind = head.removeprefix("data:").partition(";")[0].lower()
-    if not comma or not head.endswith(";base64") or kind not in KINDS or not data:
-        raise BadRequest(f"'{name}' must be like data:image/png;base64,…. {_USE}", name)
-    try:
-        picture = base64.b64decode(data, validate=True)
-    except ValueError as error:
-        raise BadRequest(f"'{name}' is no base64: {error}.", name) from error
-    _check_beginning(picture, name)
-    return url
-
-
-def _check_beginning(picture: bytes | bytearray, name: str) -> None:
-    if not picture.startswith(_BEGINNINGS):
-        raise BadRequest(f"'{name}' is not the picture that it is said to be. {_USE}", name)
 
 
 def _replaced(body: dict[str, Any], urls: Mapping[tuple[int, int], str]) -> dict[str, Any]:

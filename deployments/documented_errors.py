@@ -12,7 +12,7 @@ _DESCRIPTIONS = {
     HTTPStatus.FORBIDDEN: "It belongs to another API key",
     HTTPStatus.NOT_FOUND: "There is no such thing, or no such model",
     HTTPStatus.METHOD_NOT_ALLOWED: "No model is configured for this",
-    HTTPStatus.CONFLICT: "The refId or the idempotency key belongs to another request, or the job was cancelled",
+    HTTPStatus.CONFLICT: "The refId is another request's, or the job's state forbids it",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than is allowed",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests wait, or the key's budget is spent; see Retry-After",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The server failed; its log says why",
@@ -71,8 +71,8 @@ def _describe(responses: dict[str, Any], statuses: Iterator[HTTPStatus], content
     responses.pop(_FRAMEWORKS_STATUS, None)
     for status in statuses:
         responses.setdefault(str(status.value), {"description": _DESCRIPTIONS[status]})
-    for status, answer in responses.items():
-        if int(status) >= HTTPStatus.BAD_REQUEST:
+    for number, answer in responses.items():
+        if int(number) >= HTTPStatus.BAD_REQUEST:
             (media,) = answer.setdefault("content", {JSON_TYPE: {}}).values()
             media.setdefault("schema", content)
 

@@ -92,7 +92,9 @@ class Ingress:
                 guard,
                 config.jobs.lease_s,
             ),
-            chat_images=ChatImages(guard, max_length=config.limits.chat_bytes),
+            chat_images=ChatImages(
+                guard, max_length=config.limits.chat_bytes, max_pixels=config.limits.image_pixels
+            ),
             ledger=ledger,
             queue_state=signals.state,
             model_states=lambda: states.of(tuple(gateway.routes)),

@@ -110,7 +110,7 @@ HOSTILE_MEDIA: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "wav of 4 GB": (lambda: _lying_wav(0xFFFF_FFFF), None),
     "wav of 3.7 GB": (lambda: _lying_wav(0xF000_0000), None),
     "ten hours of silence": (lambda: _hours("flac"), "limit"),
-    "mp4 of 1e9 frames": (_frames_lie, "could not be processed"),
+    "mp4 of 1e9 frames": (_frames_lie, "no frame of its video"),
     "mp4 whose length lies": (lambda: _patched(film(), b"mvhd", 16, b"\xff\xff\xff\xfe"), None),
     "60,000 x 60,000": (_huge_frames, _DAMAGED),
     "larger in the middle": (_growing, _DAMAGED),

@@ -33,6 +33,7 @@ _TYPES = {
     "mp4": "video/mp4",
     "mpeg": "video/mpeg",
     "mpg": "video/mpeg",
+    "ogv": "video/ogg",
     "webm": "video/webm",
     "wmv": "video/x-ms-wmv",
     # text

@@ -3,7 +3,7 @@
 from pipelines.images.checks import Size, check_pixels
 from pipelines.images.encoding import check_quality, encoding_for
 from pipelines.images.formats import PictureFormat
-from pipelines.images.reading import Frame, Picture, open_image
+from pipelines.images.reading import Frame, Picture, check_image, open_image
 from pipelines.images.writing import Encoding, write_animation, write_still
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Picture",
     "PictureFormat",
     "Size",
+    "check_image",
     "check_pixels",
     "check_quality",
     "encoding_for",

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +20,7 @@ from pipelines.images.formats import PictureFormat
 # `check_pixels` stands before every decoding instead, and before Pillow where opening allocates.
 Image.MAX_IMAGE_PIXELS = None
 
-# What it wonders at in strangers' files is no news to the operator, and Python keeps every text that it warned of.
+# What it wonders at in strangers' files is no news to the operator, and Python would keep every such text.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _READABLE = {each.traits.pillow: each for each in PictureFormat}
@@ -126,15 +127,23 @@ def open_image(path: Path, field: str, max_pixels: int) -> Iterator[Picture]:
         InputTooLarge: it has more pixels; finding out takes milliseconds.
     """
     with path.open("rb") as file:
-        gif_frames = _check_gif(file, field, max_pixels)
-        with decoding(field):
-            # As an open file, because Pillow maps a path into memory, where a file that shrinks is a crash.
-            image = Image.open(file, formats=list(_READABLE))
-            frames = range(gif_frames) if gif_frames else _frames(image)
-        check_pixels(image.size, len(frames), max_pixels, field)
-        with decoding(field):
-            picture = Picture(image, field, frames)
-        yield picture
+        yield _opened(file, field, max_pixels)
+
+
+def check_image(data: bytes | bytearray, field: str, max_pixels: int) -> None:
+    """Raise what `open_image` would for a file of these bytes, which somebody else is going to decode."""
+    _opened(BytesIO(data), field, max_pixels)
+
+
+def _opened(file: BinaryIO, field: str, max_pixels: int) -> Picture:
+    gif_frames = _check_gif(file, field, max_pixels)
+    with decoding(field):
+        # As an open file, because Pillow maps a path into memory, where a file that shrinks is a crash.
+        image = Image.open(file, formats=list(_READABLE))
+        frames = range(gif_frames) if gif_frames else _frames(image)
+    check_pixels(image.size, len(frames), max_pixels, field)
+    with decoding(field):
+        return Picture(image, field, frames)
 
 
 def _check_gif(file: BinaryIO, field: str, max_pixels: int) -> int:

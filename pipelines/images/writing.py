@@ -24,6 +24,9 @@ _TRANSPARENT = 255
 _OPAQUE_ALPHA = 128
 _KEEP, _RESTORE_BACKGROUND = 1, 2
 
+_MOST_PLAYS = 65_535
+"""All formats can count as far."""
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -103,11 +106,24 @@ def write_animation(
         plays: how often it runs; 0 is for ever.
         file: writable and seekable.
         encoding: its format must be one that animates.
-    """
-    if encoding.format is PictureFormat.GIF:
-        _write_gif(frame, count, plays, file)
-        return
 
+    Raises:
+        InvalidInput: a frame, or several equal ones in a row, are shown for longer than the format can say.
+    """
+    write = _write_gif if encoding.format is PictureFormat.GIF else _write_frames
+    try:
+        write(frame, count, min(plays, _MOST_PLAYS), file, encoding)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(
+            f"{encoding.format} cannot say for how long a frame of this animation is shown."
+            " Choose another output_format.",
+            "output_format",
+        ) from error
+
+
+def _write_frames(
+    frame: Callable[[int], Frame], count: int, plays: int, file: BinaryIO, encoding: Encoding
+) -> None:
     def fitted(index: int) -> Frame:
         made = frame(index)
         return Frame(_fitted(made.image, encoding.format), made.duration_ms)
@@ -116,7 +132,9 @@ def write_animation(
     frames.save(file, save_all=True, duration=frames.durations_ms, loop=plays, **encoding.options())
 
 
-def _write_gif(frame: Callable[[int], Frame], count: int, plays: int, file: BinaryIO) -> None:
+def _write_gif(
+    frame: Callable[[int], Frame], count: int, plays: int, file: BinaryIO, _encoding: Encoding
+) -> None:
     """With holes, every frame is wiped before the next: what it shows would shine through them.
 
     Looking for them first keeps the others small: only what changes is written of their frames.

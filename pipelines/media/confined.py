@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 from typing import Self
 
@@ -33,6 +34,7 @@ class ConfinedProcess:
     """A running program; a context manager whose end kills whatever is left of it.
 
     The program also dies with the thread that started it, and so with our process, however that ends.
+    So this very thread has to wait for it, and no generator may hold it across threads.
     """
 
     def __init__(self, command: Sequence[str], limits: ProcessLimits, files: Sequence[int] = ()) -> None:
@@ -55,6 +57,9 @@ class ConfinedProcess:
         )
         self.cpu_s = 0.0
         """Computing time that it took; known when it has ended."""
+        self.memory_bytes = 0
+        """What it had in memory at most; likewise."""
+        self._thread = get_ident()
 
     def __enter__(self) -> Self:
         return self
@@ -80,10 +85,12 @@ class ConfinedProcess:
 
     def wait(self) -> int:
         """Give the exit code once its pipes are closed; minus the signal's number where one ended it."""
+        assert get_ident() == self._thread, "another thread could end, and the program with it"
         if self._process.returncode is None:
             _, status, usage = os.wait4(self.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
             self.cpu_s = usage.ru_utime + usage.ru_stime
+            self.memory_bytes = usage.ru_maxrss * 1024
         return self._process.returncode
 
     def lines(self) -> Iterator[tuple[bool, str] | None]:

@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 _NO_MEMORY = {256 - errno.ENOMEM, 256 - errno.EAGAIN}
 """ffmpeg's exit code is its last error as one byte; the second one means that it got no further thread."""
+_FULL_PART = 0.5
+"""Of the address space that is allowed: who fails with so much in memory, fails for want of more."""
 _KEPT_LINES = 3
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-stats_period", "0.25")
 _MIN_PART, _TOLERANCE_S = 0.95, 0.25
@@ -44,6 +46,19 @@ def binary(limits: MediaLimits) -> str:
     if found := shutil.which(limits.ffmpeg):
         return found
     raise EngineError(f"There is no program {limits.ffmpeg!r} (transforms.ffmpeg of the configuration).")
+
+
+def fault(limits: MediaLimits) -> str | None:
+    """Tell what is wrong with the ffmpeg of the configuration, in words for the operator."""
+    try:
+        program = binary(limits)
+    except EngineError as error:
+        return error.message
+    command = [program, "-hide_banner", "-protocols"]
+    shown = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)  # noqa: S603
+    if b"fd" in shown.stdout.split():  # it came with version 6, and without it nothing here is safe
+        return None
+    return f"{program} is no ffmpeg of version 6 or later (transforms.ffmpeg of the configuration)."
 
 
 @cache
@@ -110,8 +125,8 @@ def run_ffmpeg(
             elif reader.feed(text):
                 workspace.report(_part(reader.latest, length_s))
         code = process.wait()
-        if code != 0 and process.cpu_s >= limits.cpu_s:
-            raise InputTooLarge("The file needs more computing time than is allowed.", source.field)
+    if code != 0:
+        _check_use(process, confines, source.field)
     _check_exit(code, errors, source.field)
     _check_length(reader.latest, claimed_s, source)
     return reader.latest
@@ -129,6 +144,13 @@ def _until_deadline(
 
 def _part(progress: Progress, length_s: float | None) -> float:
     return min(0.99, progress.done_s / length_s) if length_s else 0.0
+
+
+def _check_use(process: ConfinedProcess, limits: ProcessLimits, field: str) -> None:
+    if process.cpu_s >= limits.cpu_s:
+        raise InputTooLarge("The file needs more computing time than is allowed.", field)
+    if process.memory_bytes > limits.memory_bytes * _FULL_PART:
+        raise InputTooLarge("The file needs more memory than is allowed.", field)
 
 
 def _check_exit(code: int, errors: Sequence[str], field: str) -> None:

@@ -18,6 +18,11 @@ class VideoFormat(StrEnum):
     OGG = "ogg"
 
     @property
+    def extension(self) -> str:
+        """The file name's ending: that of a video, where sound has another."""
+        return "ogv" if self is VideoFormat.OGG else self.value
+
+    @property
     def traits(self) -> "Container":
         """What the format can hold."""
         return _VIDEO[self]
@@ -65,21 +70,6 @@ class AudioEncoder:
     max_channels: int = 8
     min_sample_rate: int = 0
     max_sample_rate: int = 192_000
-    min_kbps: int = 8
-    """Of all channels together."""
-    max_kbps_per_channel: int = 1_024
-    kbps_steps: tuple[int, ...] = ()
-    """The only ones that it knows; empty where it knows all."""
-
-    def kbps(self, asked: int | None, channels: int) -> int:
-        """Give the bit rate that it can do and that is closest to the asked one, or to its usual one."""
-        wanted = asked or (self.kbps_per_channel or 0) * channels
-        possible = max(self.min_kbps, min(wanted, self.max_kbps_per_channel * channels))
-        return min(self.kbps_steps, key=lambda step: abs(step - possible), default=possible)
-
-    def sample_rate(self, own: int) -> int:
-        """Give the sample rate that it can do and that is closest to the sound's own."""
-        return max(self.min_sample_rate, min(own, self.max_sample_rate))
 
 
 @dataclass(frozen=True)
@@ -110,26 +100,11 @@ _MPEG2 = VideoEncoder("mpeg2video", "q", 31, 1)
 _WMV = VideoEncoder("wmv2", "q", 31, 1)
 
 _AAC = AudioEncoder("aac", 96)
-_OPUS = AudioEncoder("libopus", 64, max_kbps_per_channel=256)
-# Which bit rates it knows depends on the sample rate; these it knows at both of the usual ones.
-_VORBIS = AudioEncoder(
-    "libvorbis",
-    80,
-    min_sample_rate=44_100,
-    max_sample_rate=48_000,
-    min_kbps=64,
-    max_kbps_per_channel=240,
-)
+_OPUS = AudioEncoder("libopus", 64)
+_VORBIS = AudioEncoder("libvorbis", 80, min_sample_rate=8_000)
 _MP3 = AudioEncoder("libmp3lame", 96, max_channels=2)
-_MP2 = AudioEncoder(
-    "mp2",
-    96,
-    max_channels=2,
-    min_sample_rate=32_000,
-    max_sample_rate=48_000,
-    kbps_steps=(32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-)
-_WMA = AudioEncoder("wmav2", 96, max_channels=2, max_sample_rate=48_000, min_kbps=24)
+_MP2 = AudioEncoder("mp2", 96, max_channels=2)
+_WMA = AudioEncoder("wmav2", 96, max_channels=2, max_sample_rate=48_000)
 
 _ISO_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 _PCM = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8"})

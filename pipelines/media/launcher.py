@@ -12,7 +12,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-_GRACE_S = 5
+_GRACE_S = 1
 """Between SIGXCPU, which a program may catch, and SIGKILL."""
 
 

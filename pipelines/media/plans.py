@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.media.bit_rates import nearest_kbps, vorbis_quality
 from pipelines.media.formats import TEXT_SUBTITLES, Container, VideoFormat
 from pipelines.media.info import AudioStream, MediaInfo, SubtitleStream, VideoStream
 
@@ -119,19 +120,29 @@ def _plan_audio(
         if stream.codec in container.audio and not wishes.audio_kbps and not changes_sound:
             plan.options[f"c:a:{number}"] = "copy"
         else:
-            plan.options |= _audio_options(number, stream, container, wishes)
+            plan.options |= _audio_options(number, stream, container, wishes, plan.notes)
 
 
-def _audio_options(number: int, stream: AudioStream, container: Container, wishes: Wishes) -> dict[str, Any]:
+def _audio_options(
+    number: int, stream: AudioStream, container: Container, wishes: Wishes, notes: list[str]
+) -> dict[str, Any]:
     encoder = container.audio_encoder
     channels = min(stream.channels, encoder.max_channels)
+    sample_rate = max(min(stream.sample_rate, encoder.max_sample_rate), encoder.min_sample_rate)
     options: dict[str, Any] = {f"c:a:{number}": encoder.name}
     if encoder.kbps_per_channel:
-        options[f"b:a:{number}"] = f"{encoder.kbps(wishes.audio_kbps, channels)}k"
+        asked = wishes.audio_kbps or encoder.kbps_per_channel * channels
+        kbps = nearest_kbps(encoder.name, asked, channels, sample_rate)
+        if wishes.audio_kbps and kbps != asked:
+            notes.append(f"The sound has {kbps} kbit/s: this format has no {asked}.")
+        if encoder.name == "libvorbis":
+            options[f"q:a:{number}"] = vorbis_quality(kbps, channels)
+        else:
+            options[f"b:a:{number}"] = f"{kbps}k"
     if channels < stream.channels:
         options[f"ac:a:{number}"] = channels
-    if stream.sample_rate != (possible := encoder.sample_rate(stream.sample_rate)):
-        options[f"ar:a:{number}"] = possible
+    if sample_rate != stream.sample_rate:
+        options[f"ar:a:{number}"] = sample_rate
     return options
 
 

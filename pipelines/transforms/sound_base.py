@@ -21,6 +21,8 @@ class SoundResult(TaskResult):
     audio: MediaKey
     duration_s: float
     format: SoundFormat
+    notes: tuple[str, ...] = ()
+    """What was done otherwise than asked."""
 
 
 class SoundRequest(TaskRequest[SoundResult]):
@@ -50,8 +52,10 @@ def render_sound(
         graph = ffmpeg.output(media[str(stream.index)], output_path(output.file), **plan.options)
         length_s, claimed_s = source.info.duration_s, source.info.length_of({stream.index})
         done = run_ffmpeg(graph, source, workspace, length_s, claimed_s, [output.file])
-        if not done.done_s:
-            raise UnsupportedMedia("The file is damaged: nothing of its sound can be read.", source.field)
+        if done.done_s == 0:
+            raise UnsupportedMedia("The file has a length of 0 seconds, or it is damaged.", source.field)
     is_known = length_s is not None and abs(length_s - done.done_s) < _PRIMING_S
     duration_s = claimed_s or (length_s if is_known else done.done_s) or 0.0
-    return SoundResult(audio=output.key, duration_s=round(duration_s, 3), format=target)
+    return SoundResult(
+        audio=output.key, duration_s=round(duration_s, 3), format=target, notes=tuple(plan.notes)
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import ffmpeg
@@ -23,6 +24,9 @@ from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
 WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo", "flv")
 """Containers that do not say where their key frames are."""
 _MAX_KEY_FRAME_GAP_S = 15.0
+
+_PARTS_OF_FPS = 250
+"""Enough for 23.976 and 59.94; what is finer some encoders refuse."""
 
 
 class VideoResult(TaskResult):
@@ -96,7 +100,7 @@ def render_video(
     length_s = edit.cut.length_s if edit.cut else source.info.duration_s
     claimed_s = _claimed_s(source, edit, plan)
     streams = _streams(source, edit, plan, request, workspace)
-    with workspace.output(target.value) as output:
+    with workspace.output(target.extension) as output:
 
         def write(options: dict[str, Any]) -> Progress:
             graph = ffmpeg.output(*streams, output_path(output.file), **options)
@@ -190,6 +194,13 @@ def _streams(
     return streams
 
 
+def _paced(node: Any, fps: float, length_s: float | None) -> Any:
+    """Change the frame rate; a video that is shorter than one frame keeps one."""
+    is_short = (length_s or 0.0) * fps < 1
+    rate = Fraction(fps).limit_denominator(_PARTS_OF_FPS)
+    return node.filter("fps", str(rate), eof_action="pass" if is_short else "round")
+
+
 def _filtered(
     media: Any, source: MediaSource, edit: VideoEdit, request: VideoRequest, workspace: Workspace
 ) -> Any:
@@ -200,7 +211,7 @@ def _filtered(
     if edit.apply:
         node = edit.apply(node)
     if request.fps:
-        node = node.filter("fps", request.fps)
+        node = _paced(node, request.fps, edit.cut.length_s if edit.cut else source.info.duration_s)
     if any(side % 2 for side in edit.size):
         width, height = (even_down(side) for side in edit.size)
         node = node.filter("crop", width, height, 0, 0)

@@ -63,6 +63,7 @@ async def test_videos(
     [
         ("ConvertVideo", "video", "WebM", "a.webm"),
         ("ConvertVideo", "video", "MKV", "a.mkv"),
+        ("ConvertVideo", "video", "OGG", "a.ogv"),
         ("ConvertAudio", "audio", "AudioFormat.MP3", "a.mp3"),
         ("ExtractAudio", "video", "", "a.m4a"),
         ("ThumbnailVideo", "video", "", "a.jpg"),

@@ -1,6 +1,7 @@
 """/v1/chat/completions in front of fake vendors, as a client sees it."""
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from deployments.services import Services
 from tests.deployments.chat import ChatServer, chat_server
+from tests.deployments.stored import picture
 from tests.vendors.openai import OpenAiVendor
 from tests.vendors.server import HTML_ERROR, BadDay
 
@@ -278,7 +280,7 @@ async def test_a_model_that_cannot_says_so(server: ChatServer) -> None:
 
 
 async def test_clients_of_ai_server_spell_in_camel_case(server: ChatServer, first: OpenAiVendor) -> None:
-    image = "iVBORw0KGgo="
+    image = b64encode(picture(2, 2)).decode()
     await server.chat(
         "/api/OpenAiChatCompletion",
         model="gpt",

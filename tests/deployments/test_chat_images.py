@@ -10,6 +10,7 @@ import pytest
 from cluster.address_guard import AddressGuard
 from deployments.chat_images import ChatImages
 from deployments.errors import BadRequest
+from tests.hostile_pictures import HOSTILE_PICTURES
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -69,7 +70,7 @@ async def test_an_address_is_passed_on_where_the_provider_fetches(images: ChatIm
 
 
 async def test_a_picture_in_the_request_stays(images: ChatImages) -> None:
-    body = asking("data:image/png;base64,iVBORw0KGgo=")
+    body = asking(f"data:image/png;base64,{base64.b64encode(PNG).decode()}")
     assert await images.prepared(body, inline=True) == body
 
 
@@ -136,3 +137,12 @@ async def test_what_is_no_address_is_refused(images: ChatImages, url: Any) -> No
 async def test_too_many_pictures_are_refused(images: ChatImages) -> None:
     with pytest.raises(BadRequest, match="at most 50"):
         await images.prepared(asking(*["data:image/png;base64,iVBO"] * 51), inline=False)
+
+
+@pytest.mark.parametrize("name", ["zTXt", "huge PNG", "GIF", "huge JPEG"])
+async def test_a_bomb_is_refused_before_anybody_decodes_it(images: ChatImages, name: str) -> None:
+    make, words = HOSTILE_PICTURES[name]
+    kind = {"GIF": "gif", "huge JPEG": "jpeg"}.get(name, "png")
+    url = f"data:image/{kind};base64,{base64.b64encode(make()).decode()}"
+    with pytest.raises(BadRequest, match=words):
+        await images.prepared(asking(url), inline=False)

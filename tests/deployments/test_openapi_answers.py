@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes up from the API's own document: each answer is one that the document knows."""
+"""Requests that schemathesis makes up from the API's document: each answer is one that the document knows."""
 
 import asyncio
 import os
@@ -45,7 +45,7 @@ CHECKS = [
     response_headers_conformance,
 ]
 REFUSED = {"DELETE /jobs/{job_id}": 409, "POST /jobs/{job_id}/webhook": 409, "POST /v1/embeddings": 405}
-"""Examples that are not answered with a result: the job has ended and has no webhook, and nothing embeds here."""
+"""Examples without a result: the job has ended and has no webhook, and nothing embeds here."""
 
 
 def some_picture() -> bytes:
@@ -92,7 +92,7 @@ def schema() -> BaseSchema:
     return schemathesis.openapi.from_dict(document(), config=config)
 
 
-def operation_of(name: str) -> APIOperation:
+def operation_of(name: str) -> APIOperation[Any, Any, Any, Any]:
     """Find an operation of the document."""
     operation = schema().find_operation_by_label(name)
     assert operation is not None
@@ -146,7 +146,7 @@ async def test_made_up_requests(app: FastAPI, name: str, mode: GenerationMode) -
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    def check(case: Case) -> None:
+    def check(case: Case[Any]) -> None:
         answer = asyncio.run_coroutine_threadsafe(answer_to(app, case), loop).result(ANSWER_LIMIT_S)
         case.validate_response(answer, checks=CHECKS)
 
@@ -188,13 +188,11 @@ def test_the_document_is_the_applications(app: FastAPI) -> None:
     assert app.openapi()["paths"] == document()["paths"]
 
 
-async def answer_to(app: FastAPI, case: Case) -> httpx.Response:
+async def answer_to(app: FastAPI, case: Case[Any]) -> httpx.Response:
     """Send a request to the application in this process, in the loop in which its queue lives."""
     parts: dict[str, Any] = case.as_transport_kwargs(base_url="http://server.test")
-    prepared = requests.Request(**parts).prepare()
-    assert prepared.method
-    assert prepared.url
+    prepared: Any = requests.Request(**parts).prepare()
     async with client_of(app, Authorization=f"Bearer {KEY}") as client:
         return await client.request(
-            prepared.method, prepared.url, headers=dict(prepared.headers), content=prepared.body
+            prepared.method, prepared.url, headers=prepared.headers, content=prepared.body
         )

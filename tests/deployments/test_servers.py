@@ -17,6 +17,7 @@ from pipelines.errors import InputTooLarge, ModelLoadError
 from pipelines.hibari import HibariPipeline
 from pipelines.tasks.text_to_speech import TextToSpeechRequest, TextToSpeechResult
 from pipelines.transforms.base import ImageResult
+from pipelines.transforms.probe_media import ProbeMediaRequest
 from pipelines.transforms.scale import ScaleImageRequest
 
 INFO = RunInfo(owner="0")
@@ -78,3 +79,16 @@ async def test_the_transforms_keep_the_configured_limit(
     request = ScaleImageRequest(image=upload.key, width=20)
     assert isinstance(await server.run("scale-image", request, INFO), expected)
     assert await server.fault() is None
+
+
+async def test_an_ffmpeg_that_is_too_old_is_told_at_the_start(settings: Settings, tmp_path: Path) -> None:
+    old = tmp_path / "ffmpeg"
+    old.write_text("#!/bin/sh\necho 'Supported file protocols: Input: file http pipe'\n")
+    old.chmod(0o755)
+    config = ServerConfig.model_validate({"transforms": {"ffmpeg": str(old)}})
+    server = TransformServer(config, settings)
+    fault = await server.fault()
+    assert fault == f"{old} is no ffmpeg of version 6 or later (transforms.ffmpeg of the configuration)."
+    answer = await server.run("probe-media", ProbeMediaRequest(media="a"), INFO)
+    assert isinstance(answer, ModelLoadError)
+    assert await TransformServer(ServerConfig(), settings).fault() is None

@@ -58,7 +58,7 @@ def cases(count: int, with_models: bool = False, seed: int = SEED) -> Iterator[C
         + [(name, data, _picture_asks) for name, data in pictures().items()]
     )
     for number in range(count):
-        random = Random(f"{seed}-{number}")  # repeatable on purpose
+        random = Random(f"{seed}-{number}")
         turn, place = divmod(number, len(kinds))
         name, data, asks_of = kinds[place]
         asks = [each for each in asks_of(random) if with_models or not each.model]

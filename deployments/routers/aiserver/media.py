@@ -51,7 +51,7 @@ def video_files(result: VideoResult) -> tuple[MadeFile]:
     return (MadeFile(result.video, result.width, result.height),)
 
 
-def video_notes(result: VideoResult) -> tuple[str, ...]:
+def media_notes(result: VideoResult | SoundResult) -> tuple[str, ...]:
     """Tell what was done otherwise than asked."""
     return result.notes
 

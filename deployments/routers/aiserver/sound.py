@@ -10,6 +10,7 @@ from deployments.routers.aiserver.media import (
     SOUND_FORMATS,
     SoundWire,
     converted_name,
+    media_notes,
     sound_files,
 )
 from deployments.routers.aiserver.operation import (
@@ -108,7 +109,7 @@ SOUND: tuple[AnyOperation, ...] = (
         wire=ConvertAudio,
         files=("audio",),
         to_request=_convert,
-        outputs=Artifacts(sound_files, converted_name),
+        outputs=Artifacts(sound_files, converted_name, media_notes),
         example={"audio": "song.wav", "outputFormat": "mp3"},
         example_response=artifact_example("song.mp3"),
     ),
@@ -119,7 +120,7 @@ SOUND: tuple[AnyOperation, ...] = (
         wire=ExtractAudio,
         files=("video",),
         to_request=_extract,
-        outputs=Artifacts(sound_files, converted_name),
+        outputs=Artifacts(sound_files, converted_name, media_notes),
         example={"video": "film.mp4"},
         example_response=artifact_example("film.m4a"),
     ),

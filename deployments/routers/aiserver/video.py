@@ -8,8 +8,8 @@ from deployments.routers.aiserver.media import (
     VIDEO_FORMATS,
     VideoWire,
     converted_name,
+    media_notes,
     video_files,
-    video_notes,
 )
 from deployments.routers.aiserver.operation import AnyOperation, Artifacts, Files, Operation, artifact_example
 from deployments.routers.aiserver.wire import ZERO_IS_ABSENT, any_spelling
@@ -105,7 +105,7 @@ def _trim(wire: TrimVideo, files: Files) -> TrimVideoRequest:
     )
 
 
-_VIDEO = Artifacts(video_files, notes_of=video_notes)
+_VIDEO = Artifacts(video_files, notes_of=media_notes)
 
 VIDEO: tuple[AnyOperation, ...] = (
     Operation(
@@ -148,7 +148,7 @@ VIDEO: tuple[AnyOperation, ...] = (
         wire=ConvertVideo,
         files=("video",),
         to_request=_convert,
-        outputs=Artifacts(video_files, converted_name, video_notes),
+        outputs=Artifacts(video_files, converted_name, media_notes),
         example={"video": "film.mov", "outputFormat": "webm"},
         example_response=artifact_example("film.webm", width=1920, height=1080),
     ),

@@ -14,7 +14,7 @@ from pipelines.media.ffmpeg import open_input
 from pipelines.media.sniffing import Kind, sniff
 from pipelines.tasks.base import MediaLimits, RunLimits
 from tests.fakes import FolderWorkspace
-from tests.pipelines.media.clips import FRACTAL, X264, make, transform
+from tests.pipelines.media.clips import make, transform
 
 _NO_MEDIA = {
     "empty.mp4": b"",
@@ -109,10 +109,9 @@ def test_limits(workspace: FolderWorkspace, limit: dict[str, float], words: str)
 
 
 def test_too_much_computing_time(workspace: FolderWorkspace) -> None:
-    make(workspace.path("long.mp4"), *FRACTAL, "-t", "10", *X264)
     limited = FolderWorkspace(workspace.folder, RunLimits(media=MediaLimits(cpu_s=1)))
     with pytest.raises(InputTooLarge, match="computing time"):
-        transform(limited, "scale-video", video="long.mp4", width=1920, quality=100)
+        transform(limited, "scale-video", video="silent.mp4", width=3840, quality=100)
 
 
 def test_too_much_memory(workspace: FolderWorkspace) -> None:
@@ -120,6 +119,17 @@ def test_too_much_memory(workspace: FolderWorkspace) -> None:
     limited = FolderWorkspace(workspace.folder, RunLimits(media=MediaLimits(memory_bytes=240_000_000)))
     with pytest.raises(InvalidInput):
         transform(limited, "scale-video", video="clip.mp4", width=1920, quality=100)
+
+
+def test_no_frame_can_be_read(workspace: FolderWorkspace) -> None:
+    source = str(workspace.path("clip.mp4"))
+    whole = make(workspace.path("whole.webm"), "-i", source, "-g", "1").read_bytes()
+    first_picture = whole.index(
+        b"\xa3", whole.index(b"\x1f\x43\xb6\x75")
+    )  # SimpleBlock, in the first Cluster
+    workspace.add(whole[: first_picture + 40], "torn.webm")
+    with pytest.raises(UnsupportedMedia, match="damaged"):
+        transform(workspace, "convert-video", video="torn.webm", output_format="mkv")
 
 
 def test_sniffing_ignores_names_and_skips_tags(tmp_path: Path) -> None:

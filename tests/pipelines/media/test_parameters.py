@@ -53,14 +53,16 @@ def test_parameters(
     def check(fields: dict[str, Any]) -> None:
         try:
             request = TRANSFORMS[name].request(**fields)
-        except ValidationError as error:
-            assert kind is nonsensical, error
+        except ValidationError:
+            if kind is sensible:
+                raise
             return
         refused = [*faults(name, request)]
         try:
             result = TRANSFORMS[name].run(request, space)
         except InvalidInput as error:
-            assert error.field in [*refused, *may_be_without_frame(name, request)], error
+            if error.field not in (*refused, *may_be_without_frame(name, request)):
+                raise
         else:
             assert refused == []
             check_result(space, name, request, result)

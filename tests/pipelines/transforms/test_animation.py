@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image, ImageDraw
 
-from pipelines.errors import UnsupportedMedia
+from pipelines.errors import InvalidInput, UnsupportedMedia
 from tests.fakes import FolderWorkspace
 from tests.pipelines.transforms.pictures import (
     GREEN,
@@ -168,3 +168,17 @@ def test_an_animation_that_ends_too_early_is_refused(workspace: FolderWorkspace,
     key = workspace.add(data[: len(data) * 2 // 3], "torn")
     with pytest.raises(UnsupportedMedia, match="image"):
         transform(workspace, "convert-image", image=key, output_format="gif")
+
+
+@pytest.mark.parametrize("target", ["gif", "png"])
+def test_frames_that_last_longer_than_the_format_can_say(workspace: FolderWorkspace, target: str) -> None:
+    key = workspace.add(animated(_frames(transparent=False), "WEBP", duration=700_001), "slow.webp")
+    with pytest.raises(InvalidInput, match="how long") as caught:
+        transform(workspace, "convert-image", image=key, output_format=target)
+    assert caught.value.field == "output_format"
+
+
+def test_more_plays_than_the_format_can_count(workspace: FolderWorkspace) -> None:
+    key = workspace.add(animated(_frames(transparent=False), "PNG", duration=100, loop=100_000), "long.png")
+    result = transform(workspace, "convert-image", image=key, output_format="webp")
+    assert opened(workspace, result).info["loop"] == 65_535
