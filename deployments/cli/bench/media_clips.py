@@ -30,13 +30,14 @@ def large_clip(path: Path, megabytes: int) -> Path:
     return path
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str], niceness: int = 0) -> None:
     """Run the ffmpeg that the transforms run."""
-    command = [binary(MediaLimits()), "-nostdin", "-v", "error", "-y", *arguments]
+    program = ["nice", "-n", str(niceness), binary(MediaLimits())]
+    command = [*program, "-nostdin", "-v", "error", "-y", *arguments]
     subprocess.run(command, check=True)  # noqa: S603  # our own arguments
 
 
-def encode(source: Path, target: Path, filters: str, threads: int) -> None:
+def encode(source: Path, target: Path, filters: str, threads: int, niceness: int = 0) -> None:
     """Encode as the transforms do: the same encoder, preset, quality and threads, and the sound copied."""
     container = VideoFormat.MP4.traits
     encoder = container.video_encoder
@@ -44,4 +45,4 @@ def encode(source: Path, target: Path, filters: str, threads: int) -> None:
     settings = {"c:v": encoder.name, encoder.quality_option: encoder.quality(DEFAULT_QUALITY)}
     settings |= {**encoder.options, **container.options, "c:a": "copy", "threads": str(threads)}
     options = [word for name, value in settings.items() for word in (f"-{name}", value)]
-    run(["-threads", str(threads), "-i", str(source), "-vf", filters, *options, str(target)])
+    run(["-threads", str(threads), "-i", str(source), "-vf", filters, *options, str(target)], niceness)

@@ -11,6 +11,7 @@ from deployments.cli.bench.measure import Comparison, at_once, medians
 from deployments.cli.bench.media_clips import clip, encode
 from deployments.cli.bench.own_server import own_server
 from deployments.cli.client import ask
+from deployments.transform_task import NICENESS
 from pipelines.media.plans import DEFAULT_QUALITY
 
 JOBS = 8
@@ -24,7 +25,8 @@ def compare_queue(folder: Path, runs: int, port: int) -> Comparison:
     numbers = count()
 
     def one_bare() -> None:
-        encode(film, folder / f"converted-{next(numbers) % cores}.mp4", "format=yuv420p", threads=1)
+        target = folder / f"converted-{next(numbers) % cores}.mp4"
+        encode(film, target, "format=yuv420p", threads=1, niceness=NICENESS)
 
     jobs = {"num_cpus": 1, "threads": 1, "at_once": cores}
     with (
