@@ -34,7 +34,7 @@ from tests.deployments.conftest import KEY, client_of
 from tests.deployments.fakes import LineReader, LocalBackend, TonePipeline
 from tests.deployments.stored import Put, film, picture
 
-EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "3"))
 """For each operation: so many requests that fit the document, and so many that do not."""
 ANSWER_LIMIT_S = 60
 CHECKS = [

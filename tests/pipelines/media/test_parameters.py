@@ -33,14 +33,16 @@ def test_every_field_is_tried() -> None:
         assert {*FIELDS[name], *files, "provider", "model"} == {*operation.request.model_fields}
 
 
-@pytest.mark.parametrize(("kind", "examples"), [(sensible, 8), (nonsensical, 16)])
-@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize(
+    ("name", "kind", "examples"),
+    [
+        *((name, sensible, 8) for name in TRANSFORMS),
+        *((name, nonsensical, 16) for name, fields in FIELDS.items() if fields),
+    ],
+)
 def test_parameters(
     space: FolderWorkspace, name: str, kind: Callable[[str], st.SearchStrategy[dict[str, Any]]], examples: int
 ) -> None:
-    if not FIELDS[name] and kind is nonsensical:
-        pytest.skip("it has no fields")
-
     @given(fields=kind(name))
     @settings(
         max_examples=examples * FACTOR,
