@@ -57,8 +57,6 @@ class ConfinedProcess:
         )
         self.cpu_s = 0.0
         """Computing time that it took; known when it has ended."""
-        self.memory_bytes = 0
-        """What it had in memory at most; likewise."""
         self._thread = get_ident()
 
     def __enter__(self) -> Self:
@@ -90,7 +88,6 @@ class ConfinedProcess:
             _, status, usage = os.wait4(self.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
             self.cpu_s = usage.ru_utime + usage.ru_stime
-            self.memory_bytes = usage.ru_maxrss * 1024
         return self._process.returncode
 
     def lines(self) -> Iterator[tuple[bool, str] | None]:

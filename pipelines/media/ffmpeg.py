@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 _NO_MEMORY = {256 - errno.ENOMEM, 256 - errno.EAGAIN}
 """ffmpeg's exit code is its last error as one byte; the second one means that it got no further thread."""
-_FULL_PART = 0.5
-"""Of the address space that is allowed: who fails with so much in memory, fails for want of more."""
+_NO_ALLOCATION = re.compile("allocat|malloc", re.IGNORECASE)
+"""Its libraries say it in words. ru_maxrss is no help: it counts what forked the process, too."""
 _KEPT_LINES = 3
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-stats_period", "0.25")
 _MIN_PART, _TOLERANCE_S = 0.95, 0.25
@@ -126,7 +127,7 @@ def run_ffmpeg(
                 workspace.report(_part(reader.latest, length_s))
         code = process.wait()
     if code != 0:
-        _check_use(process, confines, source.field)
+        _check_use(process, confines, errors, source.field)
     _check_exit(code, errors, source.field)
     _check_length(reader.latest, claimed_s, source)
     return reader.latest
@@ -146,10 +147,10 @@ def _part(progress: Progress, length_s: float | None) -> float:
     return min(0.99, progress.done_s / length_s) if length_s else 0.0
 
 
-def _check_use(process: ConfinedProcess, limits: ProcessLimits, field: str) -> None:
+def _check_use(process: ConfinedProcess, limits: ProcessLimits, errors: Sequence[str], field: str) -> None:
     if process.cpu_s >= limits.cpu_s:
         raise InputTooLarge("The file needs more computing time than is allowed.", field)
-    if process.memory_bytes > limits.memory_bytes * _FULL_PART:
+    if any(_NO_ALLOCATION.search(line) for line in errors):
         raise InputTooLarge("The file needs more memory than is allowed.", field)
 
 
