@@ -92,6 +92,7 @@ def _needed_cpus(config: ConfigFile) -> int:
     native = config.args.native_models
     models = sum(model.resources.num_cpus * model.autoscaling.max_replicas for model in native)
     transforms = config.args.transforms
-    media = transforms.resources.num_cpus * transforms.autoscaling.max_replicas + transforms.jobs.num_cpus
+    queued = transforms.jobs.num_cpus * (transforms.jobs.at_once or 1)
+    media = transforms.resources.num_cpus * transforms.autoscaling.max_replicas + queued
     ingress = config.args.ingress.num_cpus * config.args.ingress.num_replicas
     return int(models + media + ingress + config.args.jobs.num_cpus) + 1
