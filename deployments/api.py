@@ -18,7 +18,7 @@ from deployments.routers import ROUTERS
 from deployments.services import Services
 
 TITLE = "AI Server on Ray"
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 DESCRIPTION = """One HTTP API in front of the generative and media work of an application.
 
 `/api/*` speaks AI Server's wire format, `/v1/*` OpenAI's. They need an API key, as

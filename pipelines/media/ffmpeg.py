@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _NO_MEMORY = {256 - errno.ENOMEM, 256 - errno.EAGAIN}
 """ffmpeg's exit code is its last error as one byte; the second one means that it got no further thread."""
 _NO_ALLOCATION = re.compile("allocat|malloc", re.IGNORECASE)
-"""Its libraries say it in words. ru_maxrss is no help: it counts what forked the process, too."""
+"""Its libraries say it in words alone. ru_maxrss is no help: it counts what forked the process, too."""
 _KEPT_LINES = 3
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-stats_period", "0.25")
 _MIN_PART, _TOLERANCE_S = 0.95, 0.25
