@@ -88,7 +88,6 @@ def test_without_a_valid_key_nothing_opens(server: Server, headers: dict[str, st
 
 
 def test_a_body_over_the_cap_is_refused_before_it_is_read(server: Server) -> None:
-    before = uploads_of(server)  # those of queued jobs stay for a day
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(
