@@ -8,7 +8,7 @@ from pipelines.media.filters import even_down
 from pipelines.media.sources import open_media
 from pipelines.tasks.base import Transform, Workspace
 from pipelines.transforms.crop import check_inside
-from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, render_video
+from pipelines.transforms.video_base import EVEN_NOTE, VideoEdit, VideoRequest, VideoResult, render_video
 
 
 class CropVideoRequest(VideoRequest):
@@ -26,9 +26,7 @@ def run(request: CropVideoRequest, workspace: Workspace) -> VideoResult:
         check_inside(request, (source.video.width, source.video.height), "video")
         asked = request.width, request.height
         size = even_down(request.width), even_down(request.height)
-        notes = (
-            () if size == asked else (f"The sides of a video are even: it has {size[0]} x {size[1]} pixels.",)
-        )
+        notes = () if size == asked else (EVEN_NOTE.format(*size),)
 
         def apply(node: Any) -> Any:
             if request.x % 2 or request.y % 2:

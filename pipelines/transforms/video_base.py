@@ -18,9 +18,13 @@ from pipelines.media.formats import VideoFormat
 from pipelines.media.index_place import with_room
 from pipelines.media.plans import Plan, Wishes, plan_video
 from pipelines.media.progress import Progress
-from pipelines.media.sources import MediaSource
+from pipelines.media.sniffing import sniff
+from pipelines.media.sources import MediaSource, probe
 from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
 
+EVEN_NOTE = "The sides of a video are even: it has {} x {} pixels."
+_EARLY_S = 0.05
+"""More than a frame."""
 WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo", "flv")
 """Containers that do not say where their key frames are."""
 _MAX_KEY_FRAME_GAP_S = 15.0
@@ -109,14 +113,25 @@ def render_video(
         done = _write_in_room(write, with_room(plan, source.info, length_s)) or write(plan.options)
         if not done.frames:
             raise _without_frames(source, edit)
+        made_s = claimed_s or length_s or done.done_s
+        if edit.cut and not edit.cut.is_exact:
+            made_s = (
+                probe(output.file, sniff(output.file, source.field), workspace, source.field).duration_s
+                or made_s
+            )
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
+    notes = [*edit.notes, *plan.notes]
+    if (width, height) != edit.size:
+        notes.append(EVEN_NOTE.format(width, height))
+    if edit.cut and (early_s := made_s - edit.cut.length_s) > _EARLY_S:
+        notes.append(f"It begins {early_s:.2f} s earlier, at a key frame.")
     return VideoResult(
         video=output.key,
         width=width,
         height=height,
-        duration_s=round(claimed_s or length_s or done.done_s, 3),
+        duration_s=round(made_s, 3),
         format=target,
-        notes=(*edit.notes, *plan.notes),
+        notes=tuple(notes),
     )
 
 

@@ -143,6 +143,8 @@ class TestTrim:
         result = transform(workspace, "trim-video", video="clip.mp4", start_s=1.2, mode="keyframe")
         whole, part = (packets(workspace.path(name), 0) for name in ("clip.mp4", result.video))
         assert part == whole[25:]
+        assert result.duration_s == pytest.approx(1.0, abs=FRAME_S)
+        assert result.notes == ("It begins 0.20 s earlier, at a key frame.",)
 
     @pytest.mark.parametrize(
         ("start_s", "end_s", "field"), [(1, 1, "end_s"), (1, 0.5, "end_s"), (3, 4, "start_s")]
