@@ -157,3 +157,5 @@ class Transform(Generic[RequestT, ResultT]):
     request: type[RequestT]
     result: type[ResultT]
     run: Callable[[RequestT, Workspace], ResultT]
+    check: Callable[[RequestT], None] = lambda _: None
+    """Raises `InvalidInput` for what is wrong whatever the files are, so that no job is queued in vain."""

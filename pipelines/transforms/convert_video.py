@@ -3,7 +3,7 @@
 from pipelines.media.formats import VideoFormat
 from pipelines.media.sources import open_media
 from pipelines.tasks.base import Transform, Workspace
-from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, render_video
+from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, check_encoding, render_video
 
 
 class ConvertVideoRequest(VideoRequest):
@@ -19,4 +19,6 @@ def run(request: ConvertVideoRequest, workspace: Workspace) -> VideoResult:
         return render_video(source, edit, request, workspace)
 
 
-CONVERT_VIDEO = Transform(name="convert-video", request=ConvertVideoRequest, result=VideoResult, run=run)
+CONVERT_VIDEO = Transform(
+    name="convert-video", request=ConvertVideoRequest, result=VideoResult, run=run, check=check_encoding
+)

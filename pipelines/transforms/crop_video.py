@@ -8,7 +8,14 @@ from pipelines.media.filters import even_down
 from pipelines.media.sources import open_media
 from pipelines.tasks.base import Transform, Workspace
 from pipelines.transforms.crop import check_inside
-from pipelines.transforms.video_base import EVEN_NOTE, VideoEdit, VideoRequest, VideoResult, render_video
+from pipelines.transforms.video_base import (
+    EVEN_NOTE,
+    VideoEdit,
+    VideoRequest,
+    VideoResult,
+    check_encoding,
+    render_video,
+)
 
 
 class CropVideoRequest(VideoRequest):
@@ -38,4 +45,6 @@ def run(request: CropVideoRequest, workspace: Workspace) -> VideoResult:
         return render_video(source, VideoEdit(size, apply, notes=notes), request, workspace)
 
 
-CROP_VIDEO = Transform(name="crop-video", request=CropVideoRequest, result=VideoResult, run=run)
+CROP_VIDEO = Transform(
+    name="crop-video", request=CropVideoRequest, result=VideoResult, run=run, check=check_encoding
+)

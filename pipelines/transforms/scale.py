@@ -18,10 +18,15 @@ class ScaleImageRequest(ImageRequest):
     height: int | None = Field(default=None, gt=0, le=MAX_SIDE)
 
 
-def run(request: ScaleImageRequest, workspace: Workspace) -> ImageResult:
-    """Scale the picture."""
+def check(request: ScaleImageRequest) -> None:
+    """Raise `InvalidInput` where no size is given."""
     if request.width is None and request.height is None:
         raise InvalidInput("Give width, height or both, in pixels.", "width")
+
+
+def run(request: ScaleImageRequest, workspace: Workspace) -> ImageResult:
+    """Scale the picture."""
+    check(request)
     with open_input(request, workspace) as picture:
         edit = Edit(_fitted_size(picture.size, request), scale=True)
         return render(picture, edit, encoding_for(picture, request), workspace)
@@ -41,4 +46,6 @@ def _fitted_size(size: Size, request: ScaleImageRequest) -> Size:
     return fitted
 
 
-SCALE_IMAGE = Transform(name="scale-image", request=ScaleImageRequest, result=ImageResult, run=run)
+SCALE_IMAGE = Transform(
+    name="scale-image", request=ScaleImageRequest, result=ImageResult, run=run, check=check
+)

@@ -7,7 +7,7 @@ from pipelines.images import Size
 from pipelines.media.filters import even
 from pipelines.media.sources import open_media
 from pipelines.tasks.base import Transform, Workspace
-from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, render_video
+from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, check_encoding, render_video
 
 MAX_WIDTH, MAX_HEIGHT = 7_680, 4_320
 """Pixels."""
@@ -20,10 +20,16 @@ class ScaleVideoRequest(VideoRequest):
     height: int | None = Field(default=None, ge=2, le=MAX_HEIGHT)
 
 
-def run(request: ScaleVideoRequest, workspace: Workspace) -> VideoResult:
-    """Scale the video; one that has the size already is copied."""
+def check(request: ScaleVideoRequest) -> None:
+    """Raise `InvalidInput` where no size is given."""
     if request.width is None and request.height is None:
         raise InvalidInput("Give width, height or both, in pixels.", "width")
+    check_encoding(request)
+
+
+def run(request: ScaleVideoRequest, workspace: Workspace) -> VideoResult:
+    """Scale the video; one that has the size already is copied."""
+    check(request)
     with open_media(workspace, request.video, "video") as source:
         size = source.video.width, source.video.height
         fitted = _fitted_size(size, request)
@@ -45,4 +51,6 @@ def _fitted_size(size: Size, request: ScaleVideoRequest) -> Size:
     return fitted
 
 
-SCALE_VIDEO = Transform(name="scale-video", request=ScaleVideoRequest, result=VideoResult, run=run)
+SCALE_VIDEO = Transform(
+    name="scale-video", request=ScaleVideoRequest, result=VideoResult, run=run, check=check
+)

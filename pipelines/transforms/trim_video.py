@@ -13,6 +13,7 @@ from pipelines.transforms.video_base import (
     VideoEdit,
     VideoRequest,
     VideoResult,
+    check_encoding,
     render_video,
 )
 
@@ -36,10 +37,16 @@ class TrimVideoRequest(VideoRequest):
     mode: TrimMode = TrimMode.EXACT
 
 
-def run(request: TrimVideoRequest, workspace: Workspace) -> VideoResult:
-    """Trim the video."""
+def check(request: TrimVideoRequest) -> None:
+    """Raise `InvalidInput` where nothing is left, whatever the video."""
     if request.end_s is not None and request.end_s <= request.start_s:
         raise InvalidInput("The end must be after the start.", "end_s")
+    check_encoding(request)
+
+
+def run(request: TrimVideoRequest, workspace: Workspace) -> VideoResult:
+    """Trim the video."""
+    check(request)
     with open_media(workspace, request.video, "video") as source:
         duration_s = source.info.duration_s
         if duration_s is None:
@@ -55,4 +62,4 @@ def run(request: TrimVideoRequest, workspace: Workspace) -> VideoResult:
         return render_video(source, edit, request, workspace)
 
 
-TRIM_VIDEO = Transform(name="trim-video", request=TrimVideoRequest, result=VideoResult, run=run)
+TRIM_VIDEO = Transform(name="trim-video", request=TrimVideoRequest, result=VideoResult, run=run, check=check)

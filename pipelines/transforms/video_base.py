@@ -87,16 +87,17 @@ class VideoEdit:
     notes: tuple[str, ...] = field(default=())
 
 
+def check_encoding(request: VideoRequest) -> None:
+    """Raise `InvalidInput` where a quality and a bit rate were given."""
+    if request.quality and request.video_kbps:
+        raise InvalidInput("Give a quality or a bit rate, not both.", "video_kbps")
+
+
 def render_video(
     source: MediaSource, edit: VideoEdit, request: VideoRequest, workspace: Workspace
 ) -> VideoResult:
-    """Take the video through the edit into an output file.
-
-    Raises:
-        InvalidInput: a quality and a bit rate were given.
-    """
-    if request.quality and request.video_kbps:
-        raise InvalidInput("Give a quality or a bit rate, not both.", "video_kbps")
+    """Take the video through the edit into an output file."""
+    check_encoding(request)
     target = request.output_format or source.kind.video_format
     is_exact = edit.cut is not None and edit.cut.is_exact
     wishes = _wishes(request, workspace)

@@ -15,7 +15,7 @@ from pipelines.media.filters import matrix_of
 from pipelines.media.sources import MediaSource, open_media
 from pipelines.tasks.base import MediaKey, Transform, Workspace
 from pipelines.transforms.stamps import WatermarkPosition, place_of, stamp_of
-from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, render_video
+from pipelines.transforms.video_base import VideoEdit, VideoRequest, VideoResult, check_encoding, render_video
 
 
 class WatermarkVideoRequest(VideoRequest):
@@ -63,5 +63,5 @@ def _stamped(node: Any, stamp: Size, file: BinaryIO, place: Size, source: MediaS
 
 
 WATERMARK_VIDEO = Transform(
-    name="watermark-video", request=WatermarkVideoRequest, result=VideoResult, run=run
+    name="watermark-video", request=WatermarkVideoRequest, result=VideoResult, run=run, check=check_encoding
 )

@@ -131,6 +131,33 @@ async def test_no_media(client: httpx.AsyncClient, content: bytes, tmp_path: Pat
     assert stored_files(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("operation", "field", "fields", "culprit"),
+    [
+        ("QueueTrimVideo", "video", {"startTime": "3", "endTime": "2"}, "EndTime"),
+        ("QueueScaleVideo", "video", {}, "Width"),
+        (
+            "QueueConvertVideo",
+            "video",
+            {"outputFormat": "mp4", "quality": "5", "videoKbps": "90"},
+            "VideoKbps",
+        ),
+        ("QueueScaleImage", "image", {}, "Width"),
+    ],
+)
+async def test_what_no_file_can_mend_is_not_queued(
+    client: httpx.AsyncClient,
+    tmp_path: Path,
+    operation: str,
+    field: str,
+    fields: dict[str, str],
+    culprit: str,
+) -> None:
+    answer = await client.post(f"/api/{operation}", data=fields, files={field: ("a.mp4", b"whatever")})
+    assert refusal(answer)["errors"][0]["fieldName"] == culprit
+    assert not stored_files(tmp_path)
+
+
 async def test_queued(client: httpx.AsyncClient, queue: LocalQueue, clip: bytes) -> None:
     files = {"video": ("a.mp4", clip)}
     tickets = {

@@ -20,6 +20,7 @@ from deployments.routers.aiserver.responses import Answer, QueueResponse
 from deployments.routers.aiserver.table import OPERATIONS
 from deployments.routers.aiserver.wire import JobFields, Wire, bind, pick_files
 from deployments.routers.aiserver.wishes import wish_of
+from pipelines.transforms import TRANSFORMS
 
 MAX_BATCH = 100
 MAX_QUEUED_BATCH = 1_000
@@ -38,6 +39,8 @@ async def _work(operation: AnyOperation, form: Form, call: Call, request: Reques
     with field_names({**operation.field_names, "model": model_field}, label=pascal_words):
         pin = {"provider": job_fields.provider}
         task_request = operation.to_request(wire, files).model_copy(update=pin)
+        if operation.task in TRANSFORMS:
+            TRANSFORMS[operation.task].check(task_request)
         route = call.services.gateway.resolve(operation.task, model, job_fields.provider)
     note_call(request, operation.task, route)
     # Under the operation's own names: clients spell them in any case.
