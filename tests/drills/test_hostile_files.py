@@ -14,12 +14,13 @@ import psutil
 import pytest
 
 from tests.drills.harness import default_models, running, write_configuration
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import ROOT, Server
 from tests.hostile.cases import Case, cases
 from tests.hostile.verdict import Unacceptable, check_answer
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(3_600)]
 
+READER = str(ROOT / "pipelines" / "media" / "reading_server.py")
 FILES, WARM_UP = 2_000, 500
 AT_ONCE = 3
 ANSWER_LIMIT_S = 60
@@ -93,9 +94,17 @@ def stored(server: Server) -> set[str]:
 
 
 def helpers(server: Server) -> list[list[str]]:
-    """Find what ffmpeg, and the processes that look into files, left behind."""
-    lines = [each.cmdline() for each in psutil.Process(server.process.pid).children(recursive=True)]
-    return [line for line in lines if any("ffmpeg" in word or "pipelines/media" in word for word in line)]
+    """Find what ffmpeg, and the processes that look into files, left behind.
+
+    The readers that fork the latter stay, one for each replica that had a file.
+    """
+    left = []
+    for process in psutil.Process(server.process.pid).children(recursive=True):
+        line, above = process.cmdline(), process.parent()
+        is_reader = READER in line and (above is None or READER not in above.cmdline())
+        if not is_reader and any("ffmpeg" in word or "pipelines/media" in word for word in line):
+            left.append(line)
+    return left
 
 
 def report(outcome: Outcome, before: dict[int, Weight], after: dict[int, Weight], seconds: float) -> None:
