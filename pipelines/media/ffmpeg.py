@@ -40,10 +40,13 @@ def binary(limits: MediaLimits) -> str:
     """Give the path of ffmpeg: the configured one, or that of the package imageio-ffmpeg.
 
     Raises:
-        EngineError: the configured one does not exist.
+        EngineError: it does not exist.
     """
     if limits.ffmpeg is None:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
+        try:
+            return str(imageio_ffmpeg.get_ffmpeg_exe())
+        except RuntimeError as error:
+            raise EngineError("The package imageio-ffmpeg has no ffmpeg for this system.") from error
     if found := shutil.which(limits.ffmpeg):
         return found
     raise EngineError(f"There is no program {limits.ffmpeg!r} (transforms.ffmpeg of the configuration).")
@@ -55,19 +58,29 @@ def fault(limits: MediaLimits) -> str | None:
         program = binary(limits)
     except EngineError as error:
         return error.message
-    command = [program, "-hide_banner", "-protocols"]
-    shown = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)  # noqa: S603
-    if b"fd" in shown.stdout.split():  # it came with version 6, and without it nothing here is safe
+    if (
+        b"fd" in _told(program, "-protocols").split()
+    ):  # it came with version 6; without it nothing here is safe
         return None
     return f"{program} is no ffmpeg of version 6 or later (transforms.ffmpeg of the configuration)."
 
 
-@cache
 def has_filter(program: str, name: str) -> bool:
     """Tell whether this build of ffmpeg has a filter."""
-    command = [program, "-hide_banner", "-h", f"filter={name}"]
-    shown = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)  # noqa: S603
-    return shown.stdout.startswith(b"Filter ")
+    return _told(program, "-h", f"filter={name}").startswith(b"Filter ")
+
+
+@cache
+def _told(program: str, *question: str) -> bytes:
+    """Give what a program says of itself; nothing where it cannot be run."""
+    command = [program, "-hide_banner", *question]
+    try:
+        answer = subprocess.run(  # noqa: S603  # no shell; the arguments are our own
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+    return answer.stdout
 
 
 def open_input(file: BinaryIO, demuxer: str, **options: Any) -> Any:
@@ -127,8 +140,7 @@ def run_ffmpeg(
                 workspace.report(_part(reader.latest, length_s))
         code = process.wait()
     if code != 0:
-        _check_use(process, confines, errors, source.field)
-    _check_exit(code, errors, source.field)
+        raise _failure(code, process.cpu_s >= limits.cpu_s, errors, source.field)
     _check_length(reader.latest, claimed_s, source)
     return reader.latest
 
@@ -147,27 +159,20 @@ def _part(progress: Progress, length_s: float | None) -> float:
     return min(0.99, progress.done_s / length_s) if length_s else 0.0
 
 
-def _check_use(process: ConfinedProcess, limits: ProcessLimits, errors: Sequence[str], field: str) -> None:
-    if process.cpu_s >= limits.cpu_s:
-        raise InputTooLarge("The file needs more computing time than is allowed.", field)
-    if any(_NO_ALLOCATION.search(line) for line in errors):
-        raise InputTooLarge("The file needs more memory than is allowed.", field)
-
-
-def _check_exit(code: int, errors: Sequence[str], field: str) -> None:
-    if code == 0:
-        return
+def _failure(code: int, is_out_of_time: bool, errors: Sequence[str], field: str) -> Exception:
+    if is_out_of_time:
+        return InputTooLarge("The file needs more computing time than is allowed.", field)
+    if code in _NO_MEMORY or any(_NO_ALLOCATION.search(line) for line in errors):
+        return InputTooLarge("The file needs more memory than is allowed.", field)
     if code == -signal.SIGXFSZ:
-        raise InputTooLarge("The result would be larger than is allowed.", field)
-    if code in _NO_MEMORY:
-        raise InputTooLarge("The file needs more memory than is allowed.", field)
+        return InputTooLarge("The result would be larger than is allowed.", field)
     if code == 256 - errno.ENOSPC:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the store says it in its own words
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a store says it in its own words
     if code == -signal.SIGKILL:
-        raise OutOfMemory("The system ended ffmpeg, most likely for want of memory.")
+        return OutOfMemory("The system ended ffmpeg, most likely for want of memory.")
     # For the operator: its words say nothing to who sent the file.
     _log.info("ffmpeg ended with %d: %s", code, "; ".join(errors))
-    raise UnsupportedMedia(
+    return UnsupportedMedia(
         "The file could not be processed: it is damaged, or has something that the result cannot hold.", field
     )
 

@@ -156,6 +156,11 @@ class Transform(Generic[RequestT, ResultT]):
     """As the metrics spell it: ``scale-image``."""
     request: type[RequestT]
     result: type[ResultT]
-    run: Callable[[RequestT, Workspace], ResultT]
+    do: Callable[[RequestT, Workspace], ResultT]
     check: Callable[[RequestT], None] = lambda _: None
     """Raises `InvalidInput` for what is wrong whatever the files are, so that no job is queued in vain."""
+
+    def run(self, request: RequestT, workspace: Workspace) -> ResultT:
+        """Do it, if nothing is wrong with the request."""
+        self.check(request)
+        return self.do(request, workspace)

@@ -17,4 +17,4 @@ def run(request: ConvertImageRequest, workspace: Workspace) -> ImageResult:
         return render(picture, Edit(picture.size), encoding_for(picture, request), workspace)
 
 
-CONVERT_IMAGE = Transform(name="convert-image", request=ConvertImageRequest, result=ImageResult, run=run)
+CONVERT_IMAGE = Transform(name="convert-image", request=ConvertImageRequest, result=ImageResult, do=run)

@@ -19,4 +19,4 @@ def run(request: ConvertAudioRequest, workspace: Workspace) -> SoundResult:
         return render_sound(source, request.output_format, request, workspace)
 
 
-CONVERT_AUDIO = Transform(name="convert-audio", request=ConvertAudioRequest, result=SoundResult, run=run)
+CONVERT_AUDIO = Transform(name="convert-audio", request=ConvertAudioRequest, result=SoundResult, do=run)

@@ -20,5 +20,5 @@ def run(request: ConvertVideoRequest, workspace: Workspace) -> VideoResult:
 
 
 CONVERT_VIDEO = Transform(
-    name="convert-video", request=ConvertVideoRequest, result=VideoResult, run=run, check=check_encoding
+    name="convert-video", request=ConvertVideoRequest, result=VideoResult, do=run, check=check_encoding
 )

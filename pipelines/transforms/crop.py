@@ -64,4 +64,4 @@ def check_inside(request: Part, size: Size, whole: str = "picture") -> None:
             )
 
 
-CROP_IMAGE = Transform(name="crop-image", request=CropImageRequest, result=ImageResult, run=run)
+CROP_IMAGE = Transform(name="crop-image", request=CropImageRequest, result=ImageResult, do=run)

@@ -4,12 +4,10 @@ from typing import Any
 
 from pydantic import Field
 
-from pipelines.media.filters import even_down
 from pipelines.media.sources import open_media
 from pipelines.tasks.base import Transform, Workspace
 from pipelines.transforms.crop import check_inside
 from pipelines.transforms.video_base import (
-    EVEN_NOTE,
     VideoEdit,
     VideoRequest,
     VideoResult,
@@ -31,20 +29,17 @@ def run(request: CropVideoRequest, workspace: Workspace) -> VideoResult:
     """Crop the video."""
     with open_media(workspace, request.video, "video") as source:
         check_inside(request, (source.video.width, source.video.height), "video")
-        asked = request.width, request.height
-        size = even_down(request.width), even_down(request.height)
-        notes = () if size == asked else (EVEN_NOTE.format(*size),)
+        size = request.width, request.height
 
         def apply(node: Any) -> Any:
             if request.x % 2 or request.y % 2:
-                node = node.filter(
-                    "format", "yuv444p"
-                )  # colours for each pixel, so that any pixel can be the first
+                # Colours for each pixel, so that any pixel can be the first.
+                node = node.filter("format", "yuv444p")
             return node.filter("crop", *size, request.x, request.y)
 
-        return render_video(source, VideoEdit(size, apply, notes=notes), request, workspace)
+        return render_video(source, VideoEdit(size, apply), request, workspace)
 
 
 CROP_VIDEO = Transform(
-    name="crop-video", request=CropVideoRequest, result=VideoResult, run=run, check=check_encoding
+    name="crop-video", request=CropVideoRequest, result=VideoResult, do=run, check=check_encoding
 )

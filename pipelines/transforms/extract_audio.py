@@ -33,4 +33,4 @@ def _natural_format(codec: str) -> SoundFormat:
     return next((each for each in _PREFERRED if codec in each.traits.audio), SoundFormat.M4A)
 
 
-EXTRACT_AUDIO = Transform(name="extract-audio", request=ExtractAudioRequest, result=SoundResult, run=run)
+EXTRACT_AUDIO = Transform(name="extract-audio", request=ExtractAudioRequest, result=SoundResult, do=run)

@@ -23,4 +23,4 @@ def run(request: ProbeMediaRequest, workspace: Workspace) -> ProbeResult:
         return ProbeResult(info=source.info)
 
 
-PROBE_MEDIA = Transform(name="probe-media", request=ProbeMediaRequest, result=ProbeResult, run=run)
+PROBE_MEDIA = Transform(name="probe-media", request=ProbeMediaRequest, result=ProbeResult, do=run)

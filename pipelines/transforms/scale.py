@@ -26,7 +26,6 @@ def check(request: ScaleImageRequest) -> None:
 
 def run(request: ScaleImageRequest, workspace: Workspace) -> ImageResult:
     """Scale the picture."""
-    check(request)
     with open_input(request, workspace) as picture:
         edit = Edit(_fitted_size(picture.size, request), scale=True)
         return render(picture, edit, encoding_for(picture, request), workspace)
@@ -47,5 +46,5 @@ def _fitted_size(size: Size, request: ScaleImageRequest) -> Size:
 
 
 SCALE_IMAGE = Transform(
-    name="scale-image", request=ScaleImageRequest, result=ImageResult, run=run, check=check
+    name="scale-image", request=ScaleImageRequest, result=ImageResult, do=run, check=check
 )

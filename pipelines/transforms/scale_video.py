@@ -29,7 +29,6 @@ def check(request: ScaleVideoRequest) -> None:
 
 def run(request: ScaleVideoRequest, workspace: Workspace) -> VideoResult:
     """Scale the video; one that has the size already is copied."""
-    check(request)
     with open_media(workspace, request.video, "video") as source:
         size = source.video.width, source.video.height
         fitted = _fitted_size(size, request)
@@ -52,5 +51,5 @@ def _fitted_size(size: Size, request: ScaleVideoRequest) -> Size:
 
 
 SCALE_VIDEO = Transform(
-    name="scale-video", request=ScaleVideoRequest, result=VideoResult, run=run, check=check
+    name="scale-video", request=ScaleVideoRequest, result=VideoResult, do=run, check=check
 )

@@ -76,6 +76,4 @@ def _fitted_size(size: Size, request: ThumbnailVideoRequest) -> Size:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-THUMBNAIL_VIDEO = Transform(
-    name="thumbnail-video", request=ThumbnailVideoRequest, result=ImageResult, run=run
-)
+THUMBNAIL_VIDEO = Transform(name="thumbnail-video", request=ThumbnailVideoRequest, result=ImageResult, do=run)

@@ -46,7 +46,6 @@ def check(request: TrimVideoRequest) -> None:
 
 def run(request: TrimVideoRequest, workspace: Workspace) -> VideoResult:
     """Trim the video."""
-    check(request)
     with open_media(workspace, request.video, "video") as source:
         duration_s = source.info.duration_s
         if duration_s is None:
@@ -62,4 +61,4 @@ def run(request: TrimVideoRequest, workspace: Workspace) -> VideoResult:
         return render_video(source, edit, request, workspace)
 
 
-TRIM_VIDEO = Transform(name="trim-video", request=TrimVideoRequest, result=VideoResult, run=run, check=check)
+TRIM_VIDEO = Transform(name="trim-video", request=TrimVideoRequest, result=VideoResult, do=run, check=check)

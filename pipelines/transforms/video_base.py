@@ -22,7 +22,6 @@ from pipelines.media.sniffing import sniff
 from pipelines.media.sources import MediaSource, probe
 from pipelines.tasks.base import MediaKey, TaskRequest, TaskResult, Workspace
 
-EVEN_NOTE = "The sides of a video are even: it has {} x {} pixels."
 _EARLY_S = 0.05
 """More than a frame."""
 WITHOUT_INDEX = ("mpegts", "mpeg", "mpegvideo", "flv")
@@ -97,7 +96,6 @@ def render_video(
     source: MediaSource, edit: VideoEdit, request: VideoRequest, workspace: Workspace
 ) -> VideoResult:
     """Take the video through the edit into an output file."""
-    check_encoding(request)
     target = request.output_format or source.kind.video_format
     is_exact = edit.cut is not None and edit.cut.is_exact
     wishes = _wishes(request, workspace)
@@ -123,7 +121,7 @@ def render_video(
     width, height = (even_down(side) for side in edit.size) if plan.encodes_video else edit.size
     notes = [*edit.notes, *plan.notes]
     if (width, height) != edit.size:
-        notes.append(EVEN_NOTE.format(width, height))
+        notes.append(f"The sides of a video are even: it has {width} x {height} pixels.")
     if edit.cut and (early_s := made_s - edit.cut.length_s) > _EARLY_S:
         notes.append(f"It begins {early_s:.2f} s earlier, at a key frame.")
     return VideoResult(

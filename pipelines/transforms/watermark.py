@@ -43,6 +43,4 @@ def _stamped(image: Image.Image, stamp: Image.Image, place: Size) -> Image.Image
     return canvas
 
 
-WATERMARK_IMAGE = Transform(
-    name="watermark-image", request=WatermarkImageRequest, result=ImageResult, run=run
-)
+WATERMARK_IMAGE = Transform(name="watermark-image", request=WatermarkImageRequest, result=ImageResult, do=run)

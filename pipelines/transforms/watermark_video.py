@@ -63,5 +63,5 @@ def _stamped(node: Any, stamp: Size, file: BinaryIO, place: Size, source: MediaS
 
 
 WATERMARK_VIDEO = Transform(
-    name="watermark-video", request=WatermarkVideoRequest, result=VideoResult, run=run, check=check_encoding
+    name="watermark-video", request=WatermarkVideoRequest, result=VideoResult, do=run, check=check_encoding
 )
