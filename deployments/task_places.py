@@ -6,7 +6,9 @@ from configs.schema import TRANSFORMS_ID, Autoscaling, Resources, ServerConfig
 
 
 class TaskPlaces:
-    """Leaves room for every replica that there is, for one that sleeps, and one more of what may grow.
+    """Leaves room for every replica of a model, for one that sleeps, and one more of what may grow.
+
+    For the transforms' own deployment it leaves all that it may have.
 
     So a model never waits for a transform to end. What else runs in the cluster is not counted: where that
     takes CPUs too, ``transforms.jobs.at_once`` says how many transforms there shall be.

@@ -30,14 +30,31 @@ def run_transform(
     stop, and has ended with all that it started when this returns.
     """
     log_to_stdout("ai_server.jobs", "%(asctime)s %(levelname)s %(message)s")
-    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    give_way()
     return asyncio.run(_run(TransformServer(config, settings), task, request, info))
+
+
+def give_way() -> None:
+    """Let others come first; a worker of Ray that has more patience already may not have less."""
+    if os.getpriority(os.PRIO_PROCESS, 0) < NICENESS:
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 
 async def _run(
     server: TransformServer, task: str, request: TaskRequest[Any], info: RunInfo
 ) -> TaskResult | ReplicaError:
     run = asyncio.create_task(server.run(task, request, info))
+    try:
+        await _watched(run, server, task)
+    except asyncio.CancelledError:
+        run.cancel()
+        await _watched(run, server, task)  # to stop may take forever, too
+        raise
+    return run.result()
+
+
+async def _watched(run: asyncio.Task[Any], server: TransformServer, task: str) -> None:
+    """Wait for the run's end; one that stands still ends with its process."""
     while not run.done():
         await asyncio.wait([run], timeout=_TICK_S)
         try:
@@ -45,4 +62,3 @@ async def _run(
         except ReplicaStalled as error:
             logger.error("%s: %s; its process ends", task, error)  # noqa: TRY400  # the trace says no more
             os._exit(1)  # a thread cannot be ended otherwise
-    return await run

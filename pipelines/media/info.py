@@ -47,6 +47,11 @@ class AudioStream(Record):
     duration_s: float | None = None
     """Where the file tells it of each stream."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a decoder that made sense of it."""
+        return self.codec != UNKNOWN_CODEC and self.channels > 0
+
 
 class SubtitleStream(Record):
     """A track of subtitles."""

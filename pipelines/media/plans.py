@@ -114,7 +114,12 @@ def _video_options(video: VideoStream, container: Container, wishes: Wishes) -> 
 def _plan_audio(
     plan: Plan, streams: Sequence[AudioStream], container: Container, wishes: Wishes, changes_sound: bool
 ) -> None:
-    for number, stream in enumerate(streams):
+    known = [each for each in streams if each.is_known]
+    if dropped := len(streams) - len(known):
+        plan.notes.append(
+            f"{dropped} of {len(streams)} tracks of sound were dropped: their encoding is unknown."
+        )
+    for number, stream in enumerate(known):
         plan.streams.append(stream.index)
         plan.options |= _language(f"a:{number}", stream)
         if stream.codec in container.audio and not wishes.audio_kbps and not changes_sound:

@@ -5,6 +5,7 @@ import importlib.util
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -41,19 +42,22 @@ class Reader:
             child has failed. To close it ends the child.
         """
         ours, theirs = socket.socketpair()
-        with theirs, self._lock:
+        with ExitStack() as on_failure, theirs, self._lock:
+            on_failure.enter_context(ours)
             order = f"{demuxer} {limits.video_pixels} {limits.streams}".encode().ljust(ORDER_BYTES)
             descriptors = [file.fileno(), theirs.fileno()]
             try:
                 socket.send_fds(self._orders or self._start(), [order], descriptors)
             except OSError:  # it has died
                 socket.send_fds(self._start(), [order], descriptors)
+            on_failure.pop_all()
         return ours
 
     def close(self) -> None:
         """End the process, and so whatever it forked."""
-        if self._process and self._orders:
+        if self._orders:
             self._orders.close()
+        if self._process:
             self._process.wait()
         self._process = self._orders = None
 

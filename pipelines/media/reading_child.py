@@ -109,10 +109,11 @@ def _length_s(stream: VideoStream | AudioStream) -> float | None:
 
 def _video(stream: VideoStream) -> dict[str, Any]:
     average, guessed = stream.average_rate or Fraction(0), stream.guessed_rate or Fraction(0)
+    context = stream.codec_context  # None where no decoder is known
     return {
         **_track(stream),
-        "width": stream.width,
-        "height": stream.height,
+        "width": context.width if context else 0,
+        "height": context.height if context else 0,
         "fps": float(average or guessed),
         "duration_s": _length_s(stream),
         "has_variable_rate": abs(average - guessed) > guessed / 100,

@@ -8,7 +8,7 @@ from socket import socket
 from time import monotonic
 from typing import BinaryIO
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from pipelines.errors import InputTooLarge, InvalidInput, UnsupportedMedia
 from pipelines.media.info import AudioStream, MediaInfo, VideoStream
@@ -19,6 +19,7 @@ from pipelines.tasks.base import MediaKey, MediaLimits, Record, Workspace
 _log = logging.getLogger(__name__)
 
 _TICK_S = 0.1
+_MAX_ANSWER_BYTES = 1024**2
 
 
 class _Fault(Record):
@@ -53,7 +54,7 @@ class MediaSource:
         """Give a track of sound.
 
         Raises:
-            UnsupportedMedia: there is none.
+            UnsupportedMedia: there is none, or its encoding is unknown.
             InvalidInput: there is none of this number.
         """
         if not self.info.audio:
@@ -62,7 +63,10 @@ class MediaSource:
             raise InvalidInput(
                 f"The file has {len(self.info.audio)} tracks of sound; the first is 0.", "track"
             )
-        return self.info.audio[track]
+        stream = self.info.audio[track]
+        if not stream.is_known:
+            raise UnsupportedMedia("The encoding of this sound is unknown.", self.field)
+        return stream
 
 
 @contextmanager
@@ -86,20 +90,11 @@ def probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> Media
         UnsupportedMedia: it cannot be read, or has neither video nor sound.
         InputTooLarge: it is over a limit of the configuration.
     """
-    file.seek(0)
     bounds = workspace.limits.media
-    until = monotonic() + WALL_S
-    answer = b""
-    with READER.read(file, kind.demuxer, bounds) as connection:
-        for data in _pieces(connection):
-            answer += data
-            if workspace.is_cancelled:
-                workspace.check_cancelled()
-            if monotonic() > until:
-                raise _unreadable("it takes too long to find out what is in it", field)
-    if not answer.endswith(b"\n"):
-        raise _unreadable("its structure breaks the decoder", field)
-    found = _ANSWER.validate_json(answer)
+    try:
+        found = _ANSWER.validate_json(_description(file, kind, workspace, field))
+    except ValidationError as error:  # a child that has failed, or that a file has taken over
+        raise _unreadable("its structure breaks the decoder", field) from error
     if isinstance(found, _Fault):
         _log.info("libav cannot read a file: %s", found.fault or found.reason)
         raise _unreadable(found.reason, field)
@@ -107,6 +102,22 @@ def probe(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> Media
     if not found.video and not found.audio:
         raise UnsupportedMedia(f"The file has neither video nor sound. {ACCEPTED}", field)
     return found.model_copy(update={"format": kind.name})
+
+
+def _description(file: BinaryIO, kind: Kind, workspace: Workspace, field: str) -> bytes:
+    """Have a confined child read the file; what it says is cut short where it has failed."""
+    file.seek(0)
+    until = monotonic() + WALL_S
+    answer = b""
+    with READER.read(file, kind.demuxer, workspace.limits.media) as connection:
+        for data in _pieces(connection):
+            answer += data
+            workspace.check_cancelled()
+            if len(answer) > _MAX_ANSWER_BYTES:
+                raise _unreadable("there is too much to tell of it", field)
+            if monotonic() > until:
+                raise _unreadable("it takes too long to find out what is in it", field)
+    return answer
 
 
 def _pieces(connection: socket) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from PIL import Image
 from pipelines.errors import UnsupportedMedia
 from tests.fakes import FolderWorkspace
 from tests.pipelines.media.clips import (
+    LENGTH_S,
     PICTURE,
     TONE,
     X264,
@@ -158,7 +159,15 @@ def test_hlg_is_mapped_or_refused(workspace: FolderWorkspace, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("target", "asked", "made"),
-    [("mpeg", 100, 96), ("mpeg", 1024, 384), ("wmv", 8, 24), ("webm", 1024, 256), ("mp4", 100, None)],
+    [
+        ("mpeg", 100, 96),
+        ("mpeg", 1024, 384),
+        ("wmv", 8, 24),
+        ("webm", 1024, 256),
+        ("mp4", 100, None),
+        ("avi", 1024, 320),
+        ("ogg", 1024, 250),
+    ],
 )
 def test_bit_rates_that_a_format_lacks(
     workspace: FolderWorkspace, target: str, asked: int, made: int | None
@@ -168,6 +177,27 @@ def test_bit_rates_that_a_format_lacks(
     assert result.notes == expected
     result = transform(workspace, "convert-audio", audio="clip.mp4", output_format="wma", audio_kbps=9)
     assert result.notes == ("The sound has 24 kbit/s: this format has no 9.",)
+
+
+@pytest.mark.parametrize("target", ["ogg", "webm", "mkv"])
+def test_sound_of_an_unknown_encoding(workspace: FolderWorkspace, target: str) -> None:
+    make(workspace.path("known.mkv"), "-i", str(workspace.path("clip.mp4")), "-c", "copy")
+    workspace.add(workspace.path("known.mkv").read_bytes().replace(b"A_AAC", b"A_XYZ"), "odd.mkv")
+    result = transform(workspace, "convert-video", video="odd.mkv", output_format=target)
+    assert len(codecs(workspace.path(result.video))) == 1
+    assert result.notes == ("1 of 1 tracks of sound were dropped: their encoding is unknown.",)
+    with pytest.raises(UnsupportedMedia, match="encoding of this sound is unknown"):
+        transform(workspace, "convert-audio", audio="odd.mkv", output_format="ogg")
+
+
+def test_video_of_an_unknown_encoding(workspace: FolderWorkspace) -> None:
+    workspace.add(workspace.path("clip.mp4").read_bytes().replace(b"avc1", b"xyz1"), "odd.mp4")
+    (video,) = transform(workspace, "probe-media", media="odd.mp4").info.video
+    assert video.codec == "unknown"
+    sound = transform(workspace, "extract-audio", video="odd.mp4")
+    assert sound.duration_s == pytest.approx(LENGTH_S, abs=0.05)
+    with pytest.raises(UnsupportedMedia, match="no frame of its video"):
+        transform(workspace, "scale-video", video="odd.mp4", width=80)
 
 
 @pytest.mark.parametrize("target", ["mp3", "wav", "ogg"])
